@@ -1,0 +1,246 @@
+"""The log: one JSON object per line on standard output, and its vocabulary.
+
+Rules of this module:
+
+1. A line is `time` (RFC 3339, UTC, milliseconds), `level`, `msg`, then its fields. `msg` is `noun.participle`;
+   which messages exist and which fields they carry stands once, in `schemas/log.schema.json`.
+2. Writing never waits for the reader: lines go to a bounded buffer that one thread empties. What does not fit is
+   dropped, counted, and told in a `log.dropped` line as soon as there is room. Losing a log line is better than
+   losing time for deliveries; losing it silently is not.
+3. Payloads, secrets, URL passwords and query strings never come here. Callers give masked values; an exception
+   is told by its type and place, not by its text, which may quote a value.
+4. Under systemd each line has its `<N>` priority (sd-daemon(3)), only when `$JOURNAL_STREAM` names our stdout; no
+   line exceeds 32 KiB, since journald splits longer ones (LineMax=48K) and half a JSON object is no JSON.
+5. The one hot line, `delivery.attempted`, is encoded by msgspec and written by the batch: a line through structlog
+   costs 18 µs, a fifth of a delivery.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import msgspec
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+
+LINE_BYTES: Final = 32 * 1024
+#: About ten seconds of a busy daemon; beyond it the reader is not slow but gone.
+BUFFER_BYTES: Final = 8 * 1024 * 1024
+#: How long the end of the process waits for a slow reader.
+CLOSE_S: Final = 2.0
+
+LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_PRIORITY: Final = {"debug": b"<7>", "info": b"<6>", "warning": b"<4>", "error": b"<3>", "critical": b"<2>"}
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def format_time(seconds: float) -> str:
+    """Give an instant (seconds since the epoch) as RFC 3339 in UTC with milliseconds."""
+    whole = int(seconds)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((seconds - whole) * 1000):03d}Z"
+
+
+class LineWriter:
+    """A bounded buffer of ready lines and the thread that writes them to a file descriptor."""
+
+    def __init__(self, descriptor: int, *, limit: int = BUFFER_BYTES) -> None:
+        self._descriptor = descriptor
+        self._limit = limit
+        self._lines: deque[bytes] = deque()
+        self._size = 0
+        self._closing = False
+        self._ready = threading.Condition()
+        self.dropped = 0
+        self._untold = 0
+        self._thread = threading.Thread(target=self._run, name="hookd-log", daemon=True)
+        self._thread.start()
+
+    def write(self, lines: bytes, count: int = 1) -> None:
+        """Take ready lines, each ended by a newline; drop them if the reader is too far behind."""
+        with self._ready:
+            if self._size + len(lines) > self._limit:
+                self.dropped += count
+                self._untold += count
+                return
+            self._lines.append(lines)
+            self._size += len(lines)
+            self._ready.notify()
+
+    def close(self) -> None:
+        """Write what is left, for at most `CLOSE_S` seconds."""
+        with self._ready:
+            self._closing = True
+            self._ready.notify()
+        self._thread.join(CLOSE_S)
+
+    def _run(self) -> None:
+        while True:
+            with self._ready:
+                while not self._lines and not self._closing:
+                    self._ready.wait()
+                if not self._lines:
+                    return
+                chunk = b"".join(self._lines)
+                self._lines.clear()
+            if not self._put(chunk):
+                return
+            with self._ready:
+                self._size -= len(chunk)
+                if self._untold:
+                    line = _line({"msg": "log.dropped", "level": "warning", "lines": self._untold})
+                    self._lines.appendleft(line)
+                    self._size += len(line)
+                    self._untold = 0
+
+    def _put(self, chunk: bytes) -> bool:
+        view = memoryview(chunk)
+        while view:
+            try:
+                view = view[os.write(self._descriptor, view) :]
+            except BlockingIOError:
+                time.sleep(0.01)  # somebody else made this pipe non-blocking; this thread may wait
+            except OSError:
+                return False  # nobody reads any more; the work goes on without a log
+        return True
+
+
+def _line(fields: Mapping[str, object]) -> bytes:
+    """Encode one line; one that is too long loses its longest texts, and says so."""
+    ordered = {"time": format_time(time.time()), "level": fields["level"], "msg": fields["msg"], **fields}
+    line = _encode(ordered)
+    while len(line) > LINE_BYTES - 8:
+        key = max((k for k in ordered if k not in {"time", "level", "msg"}), key=lambda k: len(_encode(ordered[k])))
+        value = ordered[key]
+        if isinstance(value, str) and len(value) > 1024:  # noqa: PLR2004  a text this short is not what is too long
+            ordered[key] = value[:1024]
+        elif isinstance(value, list | tuple) and len(value) > 1:
+            ordered[key] = value[: len(value) // 2]
+        else:
+            del ordered[key]
+        ordered["truncated"] = True
+        line = _encode(ordered)
+    return line + b"\n"
+
+
+def stdout_is_journal(descriptor: int, environ: Mapping[str, str]) -> bool:
+    """Tell whether `$JOURNAL_STREAM` (device:inode) names this descriptor: systemd.exec(5)."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+class _Output:
+    """What structlog calls at the end of its chain."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def msg(self, line: bytes) -> None:
+        self._log.writer.write(line)
+
+    debug = info = warning = error = critical = exception = msg
+
+
+class Log:
+    """The open log of a process. Modules use `structlog.get_logger()`; the dispatcher uses `attempted`."""
+
+    def __init__(self, writer: LineWriter, *, journal: bool, readable: bool, colors: bool, level: str) -> None:
+        self.writer = writer
+        self._journal = journal
+        self._level = LEVELS[level]
+        self._console = (
+            structlog.dev.ConsoleRenderer(
+                colors=colors, event_key="msg", timestamp_key="time", pad_event_to=24, sort_keys=False
+            )
+            if readable
+            else None
+        )
+
+    def attempted(self, batch: Sequence[Mapping[str, object]]) -> None:
+        """Write a `delivery.attempted` line for each mapping of fields, in one write."""
+        moment = format_time(time.time())
+        lines: list[bytes] = []
+        for fields in batch:
+            good = fields.get("outcome") == "delivered"
+            if self._level > (logging.INFO if good else logging.WARNING):
+                continue
+            level = "info" if good else "warning"
+            ordered = {"time": moment, "level": level, "msg": "delivery.attempted", **fields}
+            lines.append(self.render(ordered))
+        if lines:
+            self.writer.write(b"".join(lines), len(lines))
+
+    def render(self, fields: MutableMapping[str, Any]) -> bytes:
+        """Give one finished line of fields that have `time`, `level` and `msg`."""
+        if self._console is not None:
+            shown = {k: v for k, v in fields.items() if v is not None}
+            shown["time"] = str(shown["time"])[11:23]
+            return str(self._console(None, "", shown)).encode() + b"\n"
+        line = _encode(fields)
+        line = _line(fields) if len(line) > LINE_BYTES - 8 else line + b"\n"
+        return _PRIORITY[str(fields["level"])] + line if self._journal else line
+
+    def _finish(self, _logger: object, _name: str, fields: MutableMapping[str, Any]) -> bytes:
+        level = "error" if fields["level"] in {"critical", "exception"} else fields["level"]
+        head = {"time": format_time(time.time()), "level": level, "msg": fields.pop("event")}
+        del fields["level"]
+        return self.render({**head, **fields})
+
+
+def _tell_exception(_logger: object, _name: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Tell an exception by its type and where it was raised. Its text may quote a payload or a secret."""
+    problem = fields.pop("exc_info", None)
+    if problem is True:
+        problem = sys.exc_info()[1]
+    elif isinstance(problem, tuple):
+        problem = problem[1]
+    if isinstance(problem, BaseException):
+        fields["exception"] = type(problem).__name__
+        frames = traceback.extract_tb(problem.__traceback__)[-8:]
+        fields["where"] = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+    return fields
+
+
+def stop_logging() -> None:
+    """Make every logger silent again, as it is before `open_log`: a CLI verb has no log."""
+    structlog.reset_defaults()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+@contextmanager
+def open_log(
+    stream: TextIO, level: str, *, environ: Mapping[str, str] = os.environ, readable: bool | None = None
+) -> Iterator[Log]:
+    """Send the process's log to a stream: readable on a terminal, else JSON; write what is left when it closes."""
+    descriptor = stream.fileno()
+    terminal = stream.isatty() if readable is None else readable
+    log = Log(
+        LineWriter(descriptor),
+        journal=stdout_is_journal(descriptor, environ),
+        readable=terminal,
+        colors=terminal and not environ.get("NO_COLOR"),
+        level=level,
+    )
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, _tell_exception, log._finish],  # noqa: SLF001  its own method
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=lambda *_args: _Output(log),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield log
+    finally:
+        log.writer.close()
+        stop_logging()
