@@ -1,0 +1,43 @@
+"""Problem documents, RFC 9457: how every HTTP door of hookd says no."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hookd.web.messages import PHRASES, HeaderList, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONTENT_TYPE = (b"content-type", b"application/problem+json")
+
+_encode = msgspec.json.Encoder().encode
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    code: str | None = None,
+    members: Mapping[str, object] | None = None,
+    headers: HeaderList = (),
+    close: bool = False,
+) -> Response:
+    """Give a problem document as a response. `detail` is for a person and holds nothing of the request's body.
+
+    With a `code` its type is `urn:hookd:CODE` and it is a member of its own; without, the status says all there is and
+    the type is `about:blank`, which makes the title the status phrase (RFC 9457, 4.2.1).
+    """
+    document: dict[str, object] = {
+        "type": f"urn:hookd:{code}" if code else "about:blank",
+        "title": code.replace("_", " ").capitalize() if code else PHRASES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+    }
+    if code:
+        document["code"] = code
+    if members:
+        document.update((name, value) for name, value in members.items() if value is not None)
+    return Response(status, (CONTENT_TYPE, *headers), _encode(document), close)
