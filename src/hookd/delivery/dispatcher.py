@@ -1,0 +1,321 @@
+"""The dispatcher: claims in, attempts out, what became of them to the store.
+
+Rules of this module:
+
+1. It is made of parts that each hold one idea: `Lanes` (who waits, who is next), `Attempter` (one attempt), `Recorder`
+   (what became of it), `Watch` (what the world taught us of a webhook), `Feeder` (what else is due). Here they meet.
+2. Workers are a crew for all lanes, at most `limits.concurrency`. A worker takes whatever delivery has its turn, and
+   parks when there is none: no task is made per attempt, and a lane's slots are a number, not tasks.
+3. A claim is always in exactly one place: a lane, a worker, the recorder. So a drain can say what became of each.
+4. When the store becomes unavailable everything here stops quietly: the daemon ends the process.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from hookd.core.model import RetryAt
+from hookd.delivery.attempter import Attempter, Withheld
+from hookd.delivery.feeder import Feeder
+from hookd.delivery.lanes import Lanes
+from hookd.delivery.recorder import Receipt, Recorder
+from hookd.delivery.watch import Watch
+from hookd.store.base import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from hookd.config.references import Secrets
+    from hookd.core.config import Config, Limits, Webhook
+    from hookd.core.model import Claim, Result
+    from hookd.delivery.lane import Figures, Lane
+    from hookd.delivery.recorder import Fields, Finished
+    from hookd.delivery.sender import Sender
+    from hookd.store.base import Store
+
+
+DRAINING: Final = Withheld("hookd is stopping")
+
+
+class NotAttempted(Exception):  # noqa: N818  a fact for the person who asked for a test
+    """A test was not sent; the message says why. Its delivery is given back to the store."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """How the dispatcher stands, in deliveries; `memory` in bytes."""
+
+    queued: int
+    in_flight: int
+    unrecorded: int
+    memory: int
+
+
+class Dispatcher:
+    """Delivers what the store holds. State: workers, and its parts' own.
+
+    `now` is the wall clock in milliseconds since the epoch, `random` is uniform in [0, 1), `attempted` writes the
+    log lines of a batch of attempts.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        sender: Sender,
+        current_config: Callable[[], Config],
+        secrets: Secrets,
+        now: Callable[[], int],
+        random: Callable[[], float],
+        attempted: Callable[[Sequence[Fields]], None],
+        limits: Limits,
+    ) -> None:
+        self._current_config = current_config
+        self._limit = limits.concurrency
+        self._recorder = Recorder(store, now=now, attempted=attempted, recorded=self._recorded, released=self._released)
+        self._watch = Watch(store, current_config, now=now, write=self._recorder.learn)
+        self._lanes = Lanes(
+            limits=limits,
+            states=self._watch.states,
+            now=now,
+            clock=trio.current_time,
+            return_claims=self._recorder.give_back,
+            gate_shut=self._gate_shut,
+            webhook=self._webhook,
+        )
+        self._attempter = Attempter(
+            sender=sender, current_config=current_config, secrets=secrets, now=now, random=random
+        )
+        self._feeder = Feeder(store, self._lanes, now=now, fed=self._fed, kick=self._kick)
+        self._crew: trio.Nursery | None = None
+        self._size = 0
+        self._idle = 0
+        self._lot = trio.lowlevel.ParkingLot()
+        self._handed: deque[tuple[Lane, Claim]] = deque()
+        self._testing = 0
+        self._landed = trio.Event()
+        self._ended = trio.Event()
+        self._serving = False
+
+    # ----------------------------------------------------------------- the life of it
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Deliver until drained, or until the store is unavailable. Started once all that the store knows is read."""
+        self._serving = True
+        try:
+            await self._watch.load()
+            for webhook_id in self._watch.states:
+                self._lanes.look_again(self._lanes.lane(webhook_id))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_quietly, self._recorder.serve, nursery.cancel_scope)
+                async with trio.open_nursery() as crew:
+                    self._crew = crew
+                    crew.start_soon(_quietly, self._feeder.serve, nursery.cancel_scope)
+                    crew.start_soon(self._feeder.watch_gates)
+                    self._kick()
+                    task_status.started()
+                    await trio.sleep_forever()
+                self._crew = None
+                self._recorder.give_back([claim for _, claim in self._handed])
+                self._handed.clear()
+                self._recorder.close()
+        except StoreUnavailable:
+            return
+        finally:
+            self._crew = None
+            self._lanes.close()
+            self._ended.set()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Start nothing more, let what is in flight end within `timeout_s` seconds, record it, give the rest back."""
+        self._recorder.give_back(self._lanes.close())
+        if not self._serving:
+            return
+        with trio.move_on_after(timeout_s):
+            while self._lanes.flying or self._testing:
+                self._landed = trio.Event()
+                await self._landed.wait()
+        if self._crew is not None:
+            await self._feeder.stop()
+            self._crew.cancel_scope.cancel()
+        await self._ended.wait()
+
+    # ----------------------------------------------------------------- what others ask for
+
+    def room(self, webhooks: Iterable[str]) -> Mapping[str, int]:
+        """Give how many more deliveries of each webhook may be claimed now."""
+        return self._lanes.room(webhooks)
+
+    def take(self, claims: Sequence[Claim]) -> None:
+        """Take deliveries that are claimed already. Never waits."""
+        if self._lanes.closed:
+            self._recorder.give_back(claims)
+            return
+        if any(self._feeder.wants(lane) for lane in self._lanes.take(claims)):
+            self._feeder.ask()
+        self._kick()
+
+    def config_changed(self) -> None:
+        """Adopt the current config: heal what was redefined, and see what is due now. After the store was bound."""
+        self._watch.adopt()
+        self._lanes.adopt()
+        self._feeder.ask()
+        self._kick()
+
+    async def suspend(self, webhook: str, cause: str) -> None:
+        """Hold a webhook until it is resumed. Raises `StoreUnavailable`."""
+        await self._watch.suspend(webhook, cause)
+        self._lanes.look_again(self._lanes.lane(webhook))
+
+    async def resume(self, webhook: str) -> None:
+        """Lift a webhook's suspension, pause and breaker; what is pending is due now. Raises `StoreUnavailable`."""
+        await self._watch.resume(webhook)
+        self._lanes.look_again(self._lanes.lane(webhook))
+        self._feeder.ask()
+        self._kick()
+
+    def wake(self) -> None:
+        """See what is due now, since somebody else changed the store (a redrive, a replay)."""
+        self._feeder.ask()
+
+    async def attempt_now(self, claim: Claim) -> Result:
+        """Attempt a test at once, beside all limits, and give its record.
+
+        Raises `NotAttempted`, or `StoreUnavailable` if the attempt was made and it is unknown whether it is recorded.
+        """
+        if self._lanes.closed:
+            self._recorder.give_back([claim])
+            raise NotAttempted("hookd is stopping")
+        self._testing += 1
+        try:
+            attempted = await self._attempter.attempt(self._lanes.lane(claim.webhook), claim)
+        except BaseException:
+            self._recorder.give_back([claim])
+            raise
+        finally:
+            self._testing -= 1
+            self._landed.set()
+        if isinstance(attempted, Withheld):
+            self._recorder.give_back([claim], attempted.hold)
+            raise NotAttempted(attempted.reason)
+        attempted.receipt = Receipt()
+        self._recorder.add(attempted)
+        return await attempted.receipt.result()
+
+    def snapshot(self) -> Snapshot:
+        """Give how the dispatcher stands."""
+        return Snapshot(
+            queued=self._lanes.queued,
+            in_flight=self._lanes.flying + self._testing,
+            unrecorded=self._recorder.unrecorded,
+            memory=self._lanes.weight,
+        )
+
+    def figures(self, webhook: str) -> Figures:
+        """Give how many deliveries of a webhook wait in memory, and how many are in flight."""
+        return self._lanes.figures(webhook)
+
+    # ----------------------------------------------------------------- the crew
+
+    def _kick(self) -> None:
+        """Hand out what may start, to idle workers first, then to new ones."""
+        crew = self._crew
+        if crew is None:
+            return
+        while self._idle or self._size < self._limit:
+            pair = self._lanes.next()
+            if pair is None:
+                return
+            self._handed.append(pair)
+            if self._idle:
+                self._idle -= 1
+                self._lot.unpark()
+            else:
+                self._size += 1
+                crew.start_soon(self._work)
+
+    async def _work(self) -> None:
+        """Attempt what is handed out, for ever."""
+        lanes, recorder, attempter = self._lanes, self._recorder, self._attempter
+        while True:
+            pair = self._handed.popleft() if self._handed else lanes.next()
+            if pair is None:
+                self._idle += 1
+                await self._lot.park()
+                continue
+            lane, claim = pair
+            try:
+                if recorder.full:
+                    await recorder.room()
+                attempted = DRAINING if lanes.closed else await attempter.attempt(lane, claim)
+            except BaseException:
+                recorder.give_back([claim])
+                raise
+            lanes.finish(lane, claim)
+            if isinstance(attempted, Withheld):
+                recorder.give_back([claim], attempted.hold)
+            else:
+                self._land(lane, attempted)
+            if lanes.closed:
+                self._landed.set()
+            elif self._feeder.wants(lane):
+                self._feeder.ask()
+
+    def _land(self, lane: Lane, finished: Finished) -> None:
+        """Take what came of an attempt: what it teaches, then its record."""
+        if not finished.claim.once and self._watch.learn(finished.webhook, finished.outcome):
+            self._lanes.look_again(lane)
+        self._recorder.add(finished)
+
+    # ----------------------------------------------------------------- between the parts
+
+    def _released(self, claims: Sequence[Claim]) -> None:
+        """See that what was given back comes again, if its webhook takes it. Else it waits for another definition."""
+        for webhook_id in {claim.webhook for claim in claims}:
+            webhook = self._webhook(webhook_id)
+            if webhook is not None and not webhook.held:
+                lane = self._lanes.lane(webhook_id)
+                lane.short = True
+                if self._feeder.wants(lane):
+                    self._feeder.ask()
+
+    def _gate_shut(self) -> None:
+        self._feeder.gates_changed()
+
+    def _webhook(self, webhook_id: str) -> Webhook | None:
+        return self._current_config().webhooks.get(webhook_id)
+
+    def _fed(self, claims: Sequence[Claim]) -> None:
+        if self._lanes.closed:
+            self._recorder.give_back(claims)
+            return
+        self._lanes.take(claims, offered=False)
+        self._kick()
+
+    def _recorded(self, results: Sequence[Result]) -> None:
+        """See what a recorded batch makes due: a retry at its time, the next of an order at once."""
+        due_at: int | None = None
+        follows = False
+        for result in results:
+            verdict = result.verdict
+            if isinstance(verdict, RetryAt):
+                if due_at is None or verdict.due_at < due_at:
+                    due_at = verdict.due_at
+            elif result.claim.order_key is not None:
+                follows = True
+        if due_at is not None:
+            self._feeder.due(due_at)
+        if follows:
+            self._feeder.ask()
+
+
+async def _quietly(serve: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
+    """Serve; when the store is unavailable, end everything in `scope` instead of raising."""
+    try:
+        await serve()
+    except StoreUnavailable:
+        scope.cancel()

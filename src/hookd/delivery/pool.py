@@ -1,0 +1,108 @@
+"""Connections that wait for their next request.
+
+Rules of this module:
+
+1. The last one back is the first one out: a few are kept warm and the rest grow old and go.
+2. A connection waits at most 4 s (receivers close idle ones; Node's default is 5 s) and lives at most 60 s, so that
+   a moved name, a rotated certificate or a closed network is seen under constant load too.
+3. At most 32 wait in a lane and 1,024 in all; the one that waited longest goes first.
+4. A lane is looked up once per request (its key may hold networks, which are slow to hash). It is known once a
+   connection waits in it, and an empty one is forgotten at the next sweep.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from hookd.delivery.connection import Connection
+
+IDLE_SECONDS: Final = 4.0
+LIFE_SECONDS: Final = 60.0
+LANE_LIMIT: Final = 32
+TOTAL_LIMIT: Final = 1024
+
+
+class Lane:
+    """Idle connections that are interchangeable, the latest last."""
+
+    __slots__ = ("key", "known", "waiting")
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+        self.known = False
+        self.waiting: list[Connection] = []
+
+
+class Pool:
+    """The lanes of a sender. `now` is a `perf_counter` time."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[Hashable, Lane] = {}
+        self._by_age: dict[Connection, Lane] = {}  # in the order of their idle_since
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._by_age)
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes are known."""
+        return len(self._lanes)
+
+    def lane(self, key: Hashable) -> Lane:
+        """Give the lane of a key."""
+        return self._lanes.get(key) or Lane(key)
+
+    def take(self, lane: Lane, now: float) -> Connection | None:
+        """Give a connection that is fit for a request, or None."""
+        while lane.waiting:
+            connection = lane.waiting.pop()
+            del self._by_age[connection]
+            if now - connection.idle_since <= IDLE_SECONDS and connection.quiet:
+                return connection
+            connection.close()
+        return None
+
+    def put(self, lane: Lane, connection: Connection, now: float) -> None:
+        """Keep a connection whose exchange is over, or close it when it is old."""
+        if self._closed or now - connection.born > LIFE_SECONDS:
+            connection.close()
+            return
+        if not lane.known:
+            lane = self._lanes.setdefault(lane.key, lane)
+            lane.known = True
+        if len(lane.waiting) >= LANE_LIMIT:
+            self._drop(lane.waiting[0], lane)
+        elif len(self._by_age) >= TOTAL_LIMIT:
+            self._drop(*next(iter(self._by_age.items())))
+        connection.idle_since = now
+        lane.waiting.append(connection)
+        self._by_age[connection] = lane
+
+    def sweep(self, now: float) -> None:
+        """Close what waited too long, and forget empty lanes."""
+        while self._by_age:
+            connection, lane = next(iter(self._by_age.items()))
+            if now - connection.idle_since <= IDLE_SECONDS:
+                break
+            self._drop(connection, lane)
+        for key in [key for key, lane in self._lanes.items() if not lane.waiting]:
+            self._lanes.pop(key).known = False
+
+    def close(self) -> None:
+        """Close all of them, and take none back."""
+        for connection in self._by_age:
+            connection.close()
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+        self._by_age.clear()
+        self._lanes.clear()
+        self._closed = True
+
+    def _drop(self, connection: Connection, lane: Lane) -> None:
+        lane.waiting.remove(connection)
+        del self._by_age[connection]
+        connection.close()

@@ -1,0 +1,299 @@
+"""What became of attempts goes to the store by the batch, and then to the log.
+
+Rules of this module:
+
+1. An attempt does not wait for its record: while one batch is being written the next one gathers. What is unrecorded
+   is bounded, in number and bytes; beyond it workers wait (`room`).
+2. A state goes into the same transaction as the results that taught it, or an earlier one, and before the claims that
+   it sends back: else the store would hand those out again.
+3. Log lines are written after the record, so a line says what is on disk. A batch is one write.
+4. Masked exchanges are built here, for the last `KEPT` of each webhook in a batch: nobody will see the others.
+5. When the store is unavailable the recorder ends, and with it everything that waits. It logs nothing: the process
+   ends.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import structlog
+import trio
+
+from hookd.core.addresses import TargetInvalid, parse_target
+from hookd.core.model import Attempt, Dead, Response, Result, RetryAt
+from hookd.core.retry import classify
+from hookd.delivery.mask import build_exchange
+from hookd.store.base import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hookd.core.config import Webhook
+    from hookd.core.model import Cause, Claim, Outcome, Verdict, WebhookState
+    from hookd.delivery.request import Prepared
+    from hookd.delivery.sender import Request
+    from hookd.store.base import Store
+
+#: How many exchanges of a webhook are kept (DESIGN 2.3).
+KEPT: Final = 10
+UNRECORDED: Final = 4096
+UNRECORDED_BYTES: Final = 16 * 1024 * 1024
+#: Rows of one transaction: a longer one would keep the intake waiting for its commit.
+BATCH: Final = 1000
+
+log = structlog.get_logger()
+
+Fields: TypeAlias = dict[str, object]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Finished:
+    """An attempt that is over. `prepared` and `request` are None when it did not get so far."""
+
+    claim: Claim
+    outcome: Outcome
+    verdict: Verdict
+    started_at: int
+    duration_ms: float
+    webhook: Webhook
+    revision: str
+    prepared: Prepared | None = None
+    request: Request | None = None
+    receipt: Receipt | None = None
+
+
+class Receipt:
+    """Somebody waits for the record of one attempt. State: the result, once there is one."""
+
+    __slots__ = ("_result", "_told")
+
+    def __init__(self) -> None:
+        self._told = trio.Event()
+        self._result: Result | None = None
+
+    def tell(self, result: Result | None) -> None:
+        """Give the result, or None: it will never be known."""
+        self._result = result
+        self._told.set()
+
+    async def result(self) -> Result:
+        """Wait for the record. Raises `StoreUnavailable`."""
+        await self._told.wait()
+        if self._result is None:
+            raise StoreUnavailable("hookd ended before the attempt was recorded")
+        return self._result
+
+
+class Recorder:
+    """Gathers and records. State: what is unrecorded, changed states, and claims on their way back."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        now: Callable[[], int],
+        attempted: Callable[[Sequence[Fields]], None],
+        recorded: Callable[[Sequence[Result]], None],
+        released: Callable[[Sequence[Claim]], None],
+    ) -> None:
+        """Take whom to tell: `recorded` and `released` of what the store has done, `attempted` of the log lines."""
+        self._store = store
+        self._now = now
+        self._attempted = attempted
+        self._recorded = recorded
+        self._released = released
+        self._finished: list[Finished] = []
+        self._size = 0
+        self._states: dict[str, WebhookState] = {}
+        self._returns: dict[Cause | None, list[Claim]] = {}
+        self._work = trio.Event()
+        self._room = trio.Event()
+        self._closing = False
+        self._dead = False
+
+    @property
+    def unrecorded(self) -> int:
+        """How many attempts wait for their record."""
+        return len(self._finished)
+
+    @property
+    def full(self) -> bool:
+        """Whether workers must wait before they begin another attempt."""
+        return len(self._finished) >= UNRECORDED or self._size >= UNRECORDED_BYTES
+
+    async def room(self) -> None:
+        """Wait until there is room for another attempt."""
+        while self.full:
+            await self._room.wait()
+
+    def add(self, finished: Finished) -> None:
+        """Take an attempt that is over."""
+        if self._dead:
+            if finished.receipt is not None:
+                finished.receipt.tell(None)
+            return
+        self._finished.append(finished)
+        self._size += _size(finished)
+        self._work.set()
+
+    def learn(self, state: WebhookState) -> None:
+        """Take a webhook's changed state; only its last one is written."""
+        self._states[state.webhook] = state
+        self._work.set()
+
+    def give_back(self, claims: Sequence[Claim], hold: Cause | None = None) -> None:
+        """Take claims that are to be released; with `hold`, to be held for that cause."""
+        self._returns.setdefault(hold, []).extend(claims)
+        self._work.set()
+
+    def close(self) -> None:
+        """Make `serve` return once all is written."""
+        self._closing = True
+        self._work.set()
+
+    async def serve(self) -> None:
+        """Record until closed. Raises `StoreUnavailable`, after telling all who wait."""
+        try:
+            while True:
+                await self._work.wait()
+                self._work = trio.Event()
+                while self._finished or self._states or self._returns:
+                    await self._record()
+                if self._closing:
+                    return
+        finally:
+            self._dead = True
+            for finished in self._finished:
+                if finished.receipt is not None:
+                    finished.receipt.tell(None)
+
+    async def _record(self) -> None:
+        batch = self._finished[:BATCH]
+        states = list(self._states.values())
+        returns, self._returns = self._returns, {}
+        self._states = {}
+        del self._finished[:BATCH]
+        if batch or states:
+            results = build_results(batch)
+            try:
+                lost = await self._store.record(results, states, self._now())
+            except BaseException:
+                for finished in batch:
+                    if finished.receipt is not None:
+                        finished.receipt.tell(None)
+                raise
+            self._size -= sum(map(_size, batch))
+            self._room.set()
+            self._room = trio.Event()
+            self._tell(batch, results, lost)
+        for hold, claims in returns.items():
+            await self._store.release(claims, self._now(), hold)
+            if hold is None:
+                self._released(claims)
+
+    def _tell(self, batch: Sequence[Finished], results: Sequence[Result], lost: Sequence[Claim]) -> None:
+        if results:
+            self._attempted([describe(result) for result in results])
+        for result in results:
+            if isinstance(result.verdict, Dead) and not result.claim.once:
+                log.warning("delivery.dead", **_name(result), cause=result.verdict.cause)
+        for claim in lost:
+            log.warning("delivery.lost", webhook=claim.webhook, delivery_id=claim.delivery_id)
+        self._recorded(results)
+        for finished, result in zip(batch, results, strict=True):
+            if finished.receipt is not None:
+                finished.receipt.tell(result)
+
+
+def build_results(batch: Sequence[Finished]) -> list[Result]:
+    """Give what the store is to record, with exchanges for the last `KEPT` of each webhook, and all tests."""
+    kept: dict[str, int] = {}
+    results: list[Result] = []
+    for finished in reversed(batch):
+        claim, outcome, prepared, request = finished.claim, finished.outcome, finished.prepared, finished.request
+        exchange = None
+        if prepared is not None and request is not None:
+            number = kept.get(claim.webhook, 0)
+            kept[claim.webhook] = number + 1
+            if number < KEPT or finished.receipt is not None:
+                exchange = build_exchange(prepared.mask, prepared.url, request, outcome)
+        word, cause = classify(outcome)
+        response = outcome if isinstance(outcome, Response) else None
+        attempt = Attempt(
+            number=claim.attempts + 1,
+            started_at=finished.started_at,
+            duration_ms=finished.duration_ms,
+            outcome=word,
+            cause=cause,
+            detail=_detail(finished),
+            status=None if response is None else response.status,
+            url="" if prepared is None else prepared.url,
+            revision=finished.revision,
+            excerpt=b"" if response is None or cause is None or prepared is None else prepared.mask.excerpt(response),
+        )
+        results.append(Result(claim=claim, attempt=attempt, verdict=finished.verdict, exchange=exchange))
+    results.reverse()
+    return results
+
+
+def describe(result: Result) -> Fields:
+    """Give the fields of an attempt's canonical log line (DESIGN 2.5)."""
+    claim, attempt, verdict = result.claim, result.attempt, result.verdict
+    event = claim.event
+    fields: Fields = {
+        "webhook": claim.webhook,
+        "tenant": event.tenant,
+        "event_id": event.id,
+        "event_type": event.type,
+        "delivery_id": claim.delivery_id,
+        "attempt": attempt.number,
+        "outcome": attempt.outcome,
+        "cause": attempt.cause,
+        "status": attempt.status,
+        "duration_ms": round(attempt.duration_ms, 3),
+        "next_attempt_at": format_instant(verdict.due_at) if isinstance(verdict, RetryAt) else None,
+        "revision": attempt.revision,
+    }
+    if attempt.cause is not None:
+        fields["detail"] = attempt.detail
+        fields["url"] = attempt.url
+    return fields
+
+
+def format_instant(instant: int) -> str:
+    """Give milliseconds since the epoch as RFC 3339 in UTC with milliseconds."""
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(instant // 1000))}.{instant % 1000:03d}Z"
+
+
+def _name(result: Result) -> Fields:
+    event = result.claim.event
+    return {
+        "webhook": result.claim.webhook,
+        "tenant": event.tenant,
+        "event_id": event.id,
+        "event_type": event.type,
+        "delivery_id": result.claim.delivery_id,
+        "attempt": result.attempt.number,
+    }
+
+
+def _detail(finished: Finished) -> str | None:
+    """Give a word for people: why no response came, or where a redirect wanted us to go (its host alone)."""
+    outcome = finished.outcome
+    if not isinstance(outcome, Response):
+        return outcome.detail or None
+    if 300 <= outcome.status < 400 and finished.prepared is not None:  # noqa: PLR2004  RFC 9110 section 15.4
+        location = next((value for name, value in outcome.headers if name == "location"), "")
+        try:
+            host = parse_target(location).host
+        except TargetInvalid:
+            return None
+        return f"redirect to {finished.prepared.mask.text(host)} not followed"
+    return None
+
+
+def _size(finished: Finished) -> int:
+    size = 0 if finished.request is None else len(finished.request.body)
+    return size + len(finished.outcome.body) if isinstance(finished.outcome, Response) else size
