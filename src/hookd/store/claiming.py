@@ -1,0 +1,122 @@
+"""Claiming: which due deliveries go out next. It reads what was committed and writes nothing.
+
+The cost follows the webhooks that have something due and the deliveries that are handed out: the ledger's heap tells
+the former, a partial index over pending rows the latter. What is claimed already is skipped by its number, before
+the event is read.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+import apsw
+
+from hookd.core.model import Claim
+from hookd.store.base import Claimed
+from hookd.store.batches import ask
+from hookd.store.ledger import Draft, Lease
+from hookd.store.tables import EVENT_COLUMNS, EVENT_WIDTH, read_event
+from hookd.store.turns import take_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hookd.store.base import Wants
+    from hookd.store.ledger import Lane
+
+_FIND_DUE = (
+    "SELECT d.seq, e.bytes FROM deliveries d INDEXED BY deliveries_due CROSS JOIN events e ON e.seq = d.event"
+    " WHERE d.webhook = ? AND d.state = 0 AND d.due_at <= ? AND d.seq NOT IN carray(?)"
+    " ORDER BY d.due_at, d.seq LIMIT ?"
+)
+_FIND_NEXT_DUE = (
+    "SELECT d.due_at FROM deliveries d INDEXED BY deliveries_due"
+    " WHERE d.webhook = ? AND d.state = 0 AND d.due_at IS NOT NULL AND d.seq NOT IN carray(?)"
+    " ORDER BY d.due_at LIMIT 1"
+)
+_LOAD = (
+    f"SELECT {EVENT_COLUMNS}, d.seq, d.webhook, d.due_at, d.attempts, d.order_key, d.once, d.born"  # noqa: S608  constants
+    " FROM carray(?) c CROSS JOIN deliveries d ON d.seq = c.value CROSS JOIN events e ON e.seq = d.event"
+)
+
+
+def numbers(values: Iterable[int]) -> apsw.CArrayBinding:
+    """Bind row numbers as one value. APSW takes no empty array; 0 is the number of no row."""
+    return apsw.carray(array("q", values) or array("q", (0,)), flags=apsw.SQLITE_CARRAY_INT64)
+
+
+def claim_due(connection: apsw.Connection, draft: Draft, wants: Wants, max_bytes: int, now: int) -> Claimed:
+    """Claim what is due, at most `max_bytes` of data; a larger event goes out alone."""
+    return _Claiming(connection, draft, max_bytes, now).claim(wants)
+
+
+class _Claiming:
+    def __init__(self, connection: apsw.Connection, draft: Draft, max_bytes: int, now: int) -> None:
+        self._connection = connection
+        self._draft = draft
+        self._left = max_bytes
+        self._now = now
+        self._alone = not draft.ledger.leases  # nothing is handed out: even what is too large may go
+        self._chosen: dict[int, list[int]] = {}  # by webhook
+
+    def claim(self, wants: Wants) -> Claimed:
+        ledger, now = self._draft.ledger, self._now
+        ready = ledger.find_ready(now)
+        if wants.total > 0 and ready:
+            room = {key: wants.but.get(ledger.lanes[key].name, wants.each) for key in ready}
+            chosen, ledger.last_turn = take_turns(room, wants.total, ledger.last_turn, self._take)
+            claims = self._hand_out(chosen)
+            for key in self._chosen:
+                self.find_next_due(self._draft.lane(key))
+        else:
+            claims = ()
+        self._draft.apply()
+        ledger.find_ready(now)
+        return Claimed(claims=claims, next_due_at=ledger.next_due_at(now))
+
+    def _take(self, key: int, n: int) -> list[int] | None:
+        mine = self._chosen.setdefault(key, [])
+        taken = numbers([*self._draft.taken(key), *mine])
+        took: list[int] = []
+        for seq, size in ask(self._connection, _FIND_DUE, (key, self._now, taken, n)):
+            if size > self._left and not self._alone:
+                mine += took
+                return took or None
+            self._alone = False
+            self._left -= size
+            took.append(seq)
+        mine += took
+        return took
+
+    def _hand_out(self, chosen: list[int]) -> tuple[Claim, ...]:
+        draft, now = self._draft, self._now
+        claims: list[Claim] = []
+        if not chosen:
+            return ()
+        for row in ask(self._connection, _LOAD, (numbers(chosen),)):
+            seq, key, due_at, attempts, order_key, once, born = row[EVENT_WIDTH:]
+            lane: Lane = draft.look(key)
+            claims.append(
+                Claim(
+                    lease=draft.give(Lease(seq, key, due_at, order_key)),
+                    delivery_id=f"dlv_{draft.ledger.uid}{seq:012x}",
+                    webhook=lane.name,
+                    event=read_event(row, 0),
+                    attempts=attempts,
+                    aging_since=born + lane.held_ms(now),
+                    order_key=order_key,
+                    once=bool(once),
+                )
+            )
+        return tuple(claims)
+
+    def find_next_due(self, lane: Lane) -> None:
+        """Find out when the next unclaimed delivery of a webhook is due."""
+        lane.next_due = find_next_due(self._connection, self._draft, lane.key)
+
+
+def find_next_due(connection: apsw.Connection, draft: Draft, key: int) -> int | None:
+    """Give when the next unclaimed delivery of a webhook is due."""
+    found = ask(connection, _FIND_NEXT_DUE, (key, numbers(draft.taken(key))))
+    return found[0][0] if found else None

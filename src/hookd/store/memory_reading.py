@@ -1,0 +1,117 @@
+"""How the memory store answers queries: each by looking through everything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hookd.store.base import (
+    AttemptRow,
+    Attempts,
+    Backlog,
+    BacklogRow,
+    Deliveries,
+    DeliveryRow,
+    ExchangeRow,
+    Exchanges,
+    Query,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hookd.core.model import Page
+    from hookd.store.memory_tables import Attempted, Delivery, Tables
+
+
+def read_rows(tables: Tables, query: Query[object], page: Page) -> Sequence[object]:
+    """Give a page of what a query asks for."""
+    match query:
+        case Attempts():
+            rows = [_attempt_row(tables, row) for row in tables.attempts.values()]
+            found = [row for row in rows if _matches(row, query)]
+            if query.order == "newest":
+                found = [row for row in reversed(found) if page.after is None or row.seq < page.after]
+            else:
+                found = [row for row in found if page.after is None or row.seq > page.after]
+            return found[: page.limit]
+        case Exchanges(webhook=name):
+            kept = reversed(tables.exchanges.get(tables.keys.get(name, 0), []))
+            exchanges = [
+                ExchangeRow(row=_attempt_row(tables, tables.attempts[seq]), exchange=exchange)
+                for seq, exchange in kept
+                if seq in tables.attempts and (page.after is None or seq < page.after)
+            ]
+            return exchanges[: page.limit]
+        case Backlog(webhook=only):
+            names = sorted(name for name in tables.keys if only is None or name == only)
+            skip = page.after or 0
+            return [_backlog_row(tables, tables.keys[name]) for name in names[skip : skip + page.limit]]
+        case Deliveries():
+            deliveries = [_delivery_row(tables, d) for d in tables.deliveries.values() if d.seq > (page.after or 0)]
+            return [row for row in deliveries if _wanted(row, query)][: page.limit]
+    raise TypeError(type(query))
+
+
+def _attempt_row(tables: Tables, row: Attempted) -> AttemptRow:
+    delivery = tables.deliveries[row.delivery]
+    event = tables.events[delivery.event]
+    return AttemptRow(
+        seq=row.seq,
+        webhook=tables.standings[row.webhook].name,
+        delivery_id=tables.delivery_id(delivery.seq),
+        event_id=event.id,
+        event_type=event.type,
+        tenant=event.tenant,
+        attempt=row.attempt,
+        state=delivery.state,
+        next_attempt_at=row.next_at,
+    )
+
+
+def _matches(row: AttemptRow, query: Attempts) -> bool:
+    return (
+        query.webhook in (None, row.webhook)
+        and query.tenant in (None, row.tenant)
+        and query.type in (None, row.event_type)
+        and query.event_id in (None, row.event_id)
+        and (query.since is None or row.attempt.started_at >= query.since)
+        and (query.until is None or row.attempt.started_at < query.until)
+    )
+
+
+def _backlog_row(tables: Tables, key: int) -> BacklogRow:
+    standing, pending = tables.standings[key], tables.lanes[key].pending.values()
+    due = [delivery.due_at for delivery in pending if delivery.due_at is not None]
+    return BacklogRow(
+        webhook=standing.name,
+        bound=standing.bound,
+        pending=standing.pending,
+        held=standing.pending if standing.held else standing.withheld,
+        dead=standing.dead,
+        delivered=standing.delivered,
+        oldest_pending_at=min((tables.events[d.event].accepted_at for d in pending), default=None),
+        next_due_at=None if standing.held else min(due, default=None),
+        state=standing.state,
+    )
+
+
+def _delivery_row(tables: Tables, delivery: Delivery) -> DeliveryRow:
+    return DeliveryRow(
+        seq=delivery.seq,
+        delivery_id=tables.delivery_id(delivery.seq),
+        webhook=tables.standings[delivery.webhook].name,
+        event=tables.events[delivery.event],
+        state=delivery.state,
+        attempts=delivery.attempts,
+        due_at=delivery.due_at,
+        cause=delivery.cause,
+    )
+
+
+def _wanted(row: DeliveryRow, query: Deliveries) -> bool:
+    return (
+        query.webhook in (None, row.webhook)
+        and query.state in (None, row.state)
+        and query.event_id in (None, row.event.id)
+        and query.delivery_id in (None, row.delivery_id)
+    )

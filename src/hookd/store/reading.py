@@ -1,0 +1,217 @@
+"""Reading: what people ask. On connections of its own, one question one short snapshot, beside the writer.
+
+Nothing holds a snapshot over an await: a reader that sleeps in one would keep the WAL from being reset, and it would
+grow without bound (sqlite.org/wal.html, "Avoiding Excessively Large WAL Files").
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hookd.core.model import Attempt, Cause
+from hookd.store.base import (
+    AttemptRow,
+    Attempts,
+    Backlog,
+    BacklogRow,
+    Deliveries,
+    DeliveryRow,
+    ExchangeRow,
+    Exchanges,
+    Query,
+)
+from hookd.store.batches import ask
+from hookd.store.claiming import numbers
+from hookd.store.ledger import read_state
+from hookd.store.recording import decode_exchange
+from hookd.store.revising import read_delivery_id
+from hookd.store.tables import EVENT_COLUMNS, EVENT_WIDTH, EXCHANGE_STRIDE, STATE_CODES, STATES, read_event
+
+if TYPE_CHECKING:
+    import apsw
+
+    from hookd.core.model import Page
+
+# Every text here is put together of constants; values are always bound.
+_ATTEMPT_COLUMNS = (
+    "a.seq, w.name, a.delivery, e.id, e.type, e.tenant, d.state, a.next_at, a.number, a.started_at, a.duration_ms,"
+    " a.outcome, a.cause, a.detail, a.status, a.url, a.revision, a.excerpt"
+)
+_FROM_LOG = (
+    " FROM attempts a CROSS JOIN deliveries d ON d.seq = a.delivery CROSS JOIN events e ON e.seq = d.event"
+    " CROSS JOIN webhooks w ON w.key = a.webhook"
+)
+_FROM_EVENT = (
+    " FROM events e CROSS JOIN deliveries d ON d.event = e.seq CROSS JOIN attempts a ON a.delivery = d.seq"
+    " CROSS JOIN webhooks w ON w.key = a.webhook"
+)
+_BACKLOG = (
+    "SELECT w.name, w.bound, w.held_since, w.pending, w.withheld, w.dead, w.delivered, w.state,"
+    " CASE WHEN w.pending THEN (SELECT e.accepted_at FROM deliveries d JOIN events e ON e.seq = d.event WHERE d.seq ="
+    "  (SELECT min(p.seq) FROM deliveries p INDEXED BY deliveries_due WHERE p.webhook = w.key AND p.state = 0)) END,"
+    " CASE WHEN w.pending AND w.held_since IS NULL THEN (SELECT p.due_at FROM deliveries p INDEXED BY deliveries_due"
+    "  WHERE p.webhook = w.key AND p.state = 0 AND p.due_at IS NOT NULL ORDER BY p.due_at LIMIT 1) END"
+    " FROM webhooks w WHERE w.merged_into IS NULL"
+)
+
+
+class _Where:
+    """Conditions with their values."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.values: list[Any] = []
+
+    def add(self, text: str, value: object) -> None:
+        """Add a condition, unless its value is None."""
+        if value is not None:
+            self.texts.append(text)
+            self.values.append(value)
+
+    def __str__(self) -> str:
+        return f" WHERE {' AND '.join(self.texts)}" if self.texts else ""
+
+
+def read_page(connection: apsw.Connection, uid: str, query: Query[Any], page: Page) -> list[Any]:
+    """Give a page of what a query asks for, from one snapshot."""
+    connection.execute("BEGIN")
+    try:
+        match query:
+            case Attempts():
+                return _attempts(connection, uid, query, page)
+            case Exchanges():
+                return _exchanges(connection, uid, query, page)
+            case Backlog():
+                return _backlog(connection, query, page)
+            case Deliveries():
+                return _deliveries(connection, uid, query, page)
+        raise TypeError(type(query))
+    finally:
+        connection.execute("COMMIT")
+
+
+def _keys(connection: apsw.Connection, name: str) -> list[int]:
+    """Give the keys of a webhook: its own, and those of webhooks that were moved over."""
+    return [key for (key,) in ask(connection, "SELECT key FROM webhooks WHERE name = ?", (name,))]
+
+
+def _add_webhook(where: _Where, connection: apsw.Connection, column: str, name: str | None) -> None:
+    if name is None:
+        return
+    keys = _keys(connection, name)
+    if len(keys) == 1:  # with one key, the index gives the rows in order
+        where.add(f"{column} = ?", keys[0])
+    else:
+        where.add(f"{column} IN carray(?)", numbers(keys))
+
+
+def _attempts(connection: apsw.Connection, uid: str, query: Attempts, page: Page) -> list[AttemptRow]:
+    where = _Where()
+    newest = query.order == "newest"
+    _add_webhook(where, connection, "a.webhook", query.webhook)
+    where.add("e.id = ?", query.event_id)
+    where.add("e.tenant = ?", query.tenant)
+    where.add("e.type = ?", query.type)
+    where.add("a.started_at >= ?", query.since)
+    where.add("a.started_at < ?", query.until)
+    where.add("a.seq < ?" if newest else "a.seq > ?", page.after)
+    source = _FROM_LOG if query.event_id is None else _FROM_EVENT
+    order = " ORDER BY a.seq DESC LIMIT ?" if newest else " ORDER BY a.seq LIMIT ?"
+    rows = ask(connection, f"SELECT {_ATTEMPT_COLUMNS}{source}{where}{order}", (*where.values, page.limit))
+    return [_attempt_row(uid, row) for row in rows]
+
+
+def _attempt_row(uid: str, row: tuple[Any, ...]) -> AttemptRow:
+    (seq, webhook, delivery, event_id, kind, tenant, state, next_at, number, started_at, duration_ms) = row[:11]
+    outcome, cause, detail, status, url, revision, excerpt = row[11:18]
+    return AttemptRow(
+        seq=seq,
+        webhook=webhook,
+        delivery_id=f"dlv_{uid}{delivery:012x}",
+        event_id=event_id,
+        event_type=kind,
+        tenant=tenant or None,
+        attempt=Attempt(
+            number=number,
+            started_at=started_at,
+            duration_ms=duration_ms,
+            outcome=outcome,
+            cause=None if cause is None else Cause(cause),
+            detail=detail,
+            status=status,
+            url=url,
+            revision=revision,
+            excerpt=excerpt,
+        ),
+        state=STATES[state],
+        next_attempt_at=next_at,
+    )
+
+
+def _exchanges(connection: apsw.Connection, uid: str, query: Exchanges, page: Page) -> list[ExchangeRow]:
+    found = ask(connection, "SELECT key FROM webhooks WHERE name = ? AND merged_into IS NULL", (query.webhook,))
+    if not found:
+        return []
+    where = _Where()
+    where.add("x.slot >= ?", found[0][0] * EXCHANGE_STRIDE)
+    where.add("x.slot < ?", (found[0][0] + 1) * EXCHANGE_STRIDE)
+    where.add("x.attempt < ?", page.after)
+    text = (
+        f"SELECT {_ATTEMPT_COLUMNS}, x.content FROM exchanges x CROSS JOIN attempts a ON a.seq = x.attempt"  # noqa: S608
+        " CROSS JOIN deliveries d ON d.seq = a.delivery CROSS JOIN events e ON e.seq = d.event"
+        f" CROSS JOIN webhooks w ON w.key = a.webhook{where} ORDER BY x.attempt DESC LIMIT ?"
+    )
+    rows = ask(connection, text, (*where.values, page.limit))
+    return [ExchangeRow(row=_attempt_row(uid, row), exchange=decode_exchange(row[18])) for row in rows]
+
+
+def _backlog(connection: apsw.Connection, query: Backlog, page: Page) -> list[BacklogRow]:
+    one = "" if query.webhook is None else " AND w.name = ?"
+    named = () if query.webhook is None else (query.webhook,)
+    rows = ask(connection, f"{_BACKLOG}{one} ORDER BY w.name LIMIT ? OFFSET ?", (*named, page.limit, page.after or 0))
+    return [
+        BacklogRow(
+            webhook=name,
+            bound=bool(bound),
+            pending=pending,
+            held=withheld if held_since is None else pending,
+            dead=dead,
+            delivered=delivered,
+            oldest_pending_at=oldest,
+            next_due_at=due,
+            state=read_state(state),
+        )
+        for name, bound, held_since, pending, withheld, dead, delivered, state, oldest, due in rows
+    ]
+
+
+def _deliveries(connection: apsw.Connection, uid: str, query: Deliveries, page: Page) -> list[DeliveryRow]:
+    where = _Where()
+    _add_webhook(where, connection, "d.webhook", query.webhook)
+    where.add("d.state = ?", None if query.state is None else STATE_CODES[query.state])
+    where.add("e.id = ?", query.event_id)
+    where.add("d.seq = ?", None if query.delivery_id is None else read_delivery_id(uid, query.delivery_id))
+    where.add("d.seq > ?", page.after)
+    source = "deliveries d CROSS JOIN events e ON e.seq = d.event"
+    if query.event_id is not None:
+        source = "events e CROSS JOIN deliveries d ON d.event = e.seq"
+    text = (
+        f"SELECT {EVENT_COLUMNS}, d.seq, w.name, d.state, d.attempts, d.due_at, d.cause FROM {source}"  # noqa: S608
+        f" CROSS JOIN webhooks w ON w.key = d.webhook{where} ORDER BY d.seq LIMIT ?"
+    )
+    found = []
+    for row in ask(connection, text, (*where.values, page.limit)):
+        seq, webhook, state, attempts, due_at, cause = row[EVENT_WIDTH:]
+        found.append(
+            DeliveryRow(
+                seq=seq,
+                delivery_id=f"dlv_{uid}{seq:012x}",
+                webhook=webhook,
+                event=read_event(row, 0),
+                state=STATES[state],
+                attempts=attempts,
+                due_at=due_at,
+                cause=None if cause is None else Cause(cause),
+            )
+        )
+    return found

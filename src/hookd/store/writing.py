@@ -1,0 +1,315 @@
+"""The one writer: everything that waits is written in one transaction, with one fsync, by one thread.
+
+Rules of this module:
+
+1. Whoever wants something written leaves an `Op` and waits. The writer takes all that wait, does them in one
+   `BEGIN IMMEDIATE … COMMIT` in a worker thread, and wakes them all. While it is at it, others gather.
+2. A failure before the commit is a *no*: everything is rolled back, the batch is halved until the op that fails
+   stands alone, and only that one fails.
+3. A full disk is a *no*, at the commit too: SQLite writes the frame that commits last, in one piece with a checksum,
+   so a frame that found no room commits nothing. Accepting is refused, the rest waits until there is room again.
+4. Any other failure of a COMMIT, and any I/O error, is *unknown* (after a failed fsync the kernel forgets what was
+   dirty, and a second one lies): every waiter gets `StoreUnavailable`, and nothing more is written by this process.
+5. Claims are read after the commit, by the same thread, so that they see it and the account agrees with the rows.
+6. The writer alone checkpoints, between two batches or when idle, so that no commit pays for it unawares.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+import apsw
+import trio
+
+from hookd.core.model import RefusalCode
+from hookd.store.accepting import accept_entries
+from hookd.store.base import Failed, StoreUnavailable
+from hookd.store.ledger import Draft, Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from hookd.store.base import Entry, EntryResult
+    from hookd.store.lock import Space
+
+T = TypeVar("T")
+
+#: After how many pages in the WAL the writer checkpoints: 16 MiB, which a disk takes in its stride.
+CHECKPOINT_PAGES = 4000
+#: After how many seconds without work the WAL is folded into the database and cut, and how often a full disk is tried.
+IDLE_S = 1.0
+#: How many free pages an idle moment gives back to the filesystem, when more than a quarter of the file is free.
+VACUUM_PAGES = 500
+
+_NO_ROOM = "the disk is short of room"
+_FATAL = (
+    apsw.IOError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.ProtocolError,
+    apsw.NoLFSError,
+)
+_NOT_NOW = (apsw.FullError, apsw.BusyError, apsw.LockedError)
+
+
+class Op(Generic[T]):
+    """Something to do in a transaction, and who waits for it."""
+
+    __slots__ = ("done", "error", "reads", "result", "work")
+
+    def __init__(self, work: Callable[[apsw.Connection, Draft], T], *, reads: bool = False) -> None:
+        self.work = work
+        self.reads = reads  # it writes nothing, and is done after the commit
+        self.result: T | None = None
+        self.error: Exception | None = None
+        self.done = trio.Event()
+
+    def halves(self) -> Sequence[Op[T]]:
+        """Give parts that can be done one by one; none if it cannot be parted."""
+        return ()
+
+    def join(self, parts: Sequence[Op[T]]) -> None:
+        """Put the results of parts together."""
+
+    def fail(self, error: Exception) -> None:
+        """Take note that it alone failed, and nothing was written."""
+        self.error = error
+
+
+class AcceptOp(Op["list[EntryResult]"]):
+    """Events to accept: it can be parted down to one event, which then fails alone."""
+
+    __slots__ = ("_entries", "_now", "_room")
+
+    def __init__(self, entries: Sequence[Entry], room: Mapping[str, int], now: int) -> None:
+        super().__init__(lambda connection, draft: accept_entries(connection, draft, entries, room, now))
+        self._entries = entries
+        self._room = room
+        self._now = now
+
+    def halves(self) -> Sequence[AcceptOp]:
+        """Part the events in two."""
+        if len(self._entries) < 2:  # noqa: PLR2004  two halves
+            return ()
+        middle = len(self._entries) // 2
+        first = AcceptOp(self._entries[:middle], self._room, self._now)
+        # What is accepted in parts is rare, and broken: its deliveries stay stored rather than being counted again.
+        return (first, AcceptOp(self._entries[middle:], {}, self._now))
+
+    def join(self, parts: Sequence[Op[list[EntryResult]]]) -> None:
+        """Put the results of both halves together."""
+        self.result = [result for part in parts for result in part.result or ()]
+
+    def fail(self, error: Exception) -> None:
+        """Refuse every event of it."""
+        if isinstance(error, apsw.FullError):
+            self.refuse(RefusalCode.DISK_LOW, _NO_ROOM)
+        else:  # the name of the error only: its text may quote what it could not store
+            self.refuse(RefusalCode.STORE_FAILED, f"the event cannot be stored ({type(error).__name__})")
+
+    def refuse(self, code: RefusalCode, message: str) -> None:
+        """Refuse every event of it."""
+        self.result = [Failed(code=code, message=message)] * len(self._entries)
+
+
+class Unknown(Exception):  # noqa: N818  a fact
+    """Whether the transaction happened cannot be told."""
+
+
+class Writer:
+    """The owner of the writable connection and of the ledger."""
+
+    def __init__(self, connection: apsw.Connection, ledger: Ledger, space: Space) -> None:
+        self._connection = connection
+        self._ledger = ledger
+        self._space = space
+        self._waiting: list[Op[object]] = []
+        self._stalled: list[Op[object]] = []  # for want of room on the disk
+        self._wake = trio.Event()
+        self._stopping = False
+        self._failed = trio.Event()
+        self._reason = ""
+        self._limiter = trio.CapacityLimiter(1)
+        self._wal_pages = 0
+        connection.set_wal_hook(self._count_pages)
+
+    def _count_pages(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    async def do(self, op: Op[T]) -> T:
+        """Have something done; its result comes when it is on disk."""
+        if self._reason or self._stopping:
+            await trio.lowlevel.checkpoint()
+            raise StoreUnavailable(self._reason or "the store is closed")
+        self._waiting.append(cast("Op[object]", op))
+        self._wake.set()
+        await op.done.wait()
+        if op.error is not None:
+            raise op.error
+        return cast("T", op.result)
+
+    async def wait_failed(self) -> str:
+        """Wait until the store is unavailable; give the reason."""
+        await self._failed.wait()
+        return self._reason
+
+    def stop(self) -> None:
+        """Let `serve` end when what waits is done."""
+        self._stopping = True
+        self._wake.set()
+
+    async def serve(self) -> None:
+        """Write until stopped. It is shielded: what was begun is ended, and whoever waits is woken."""
+        with trio.CancelScope(shield=True):
+            while not (self._stopping and not self._waiting):
+                idle = not self._waiting
+                if idle:
+                    with trio.move_on_after(IDLE_S) as timeout:
+                        await self._wake.wait()
+                    idle = timeout.cancelled_caught
+                self._wake = trio.Event()
+                batch, self._waiting = self._stalled + self._waiting, []
+                self._stalled = []
+                if batch:
+                    await self._in_thread(lambda batch=batch: self._run(batch))  # type: ignore[misc]  # a bound default
+                    self._wake_up(batch)
+                if not self._reason and (idle or self._wal_pages >= CHECKPOINT_PAGES):
+                    await self._in_thread(lambda idle=idle: self._tidy(idle=idle))  # type: ignore[misc]  # the same
+            self._fail(StoreUnavailable("the store is closed"), self._stalled)
+            if not self._reason:
+                await self._in_thread(lambda: self._tidy(idle=True))
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        try:
+            await trio.to_thread.run_sync(work, limiter=self._limiter)
+        except Exception as error:  # noqa: BLE001  a writer that dies of a bug must not leave anyone waiting
+            self._reason = str(error) if isinstance(error, Unknown) else f"a bug in the store: {type(error).__name__}"
+            self._failed.set()
+
+    def _wake_up(self, batch: list[Op[object]]) -> None:
+        if self._reason:
+            self._fail(StoreUnavailable(self._reason), [*batch, *self._waiting])
+            self._stalled, self._waiting = [], []
+            return
+        stalled = set(self._stalled)
+        for op in batch:
+            if op not in stalled:
+                op.done.set()
+
+    def _fail(self, error: Exception, ops: list[Op[object]]) -> None:
+        for op in ops:
+            op.error = error
+            op.done.set()
+
+    # ---------------------------------------------------------------- in the thread
+
+    def _run(self, batch: list[Op[object]]) -> None:
+        writes = [op for op in batch if not op.reads]
+        if self._space.short():
+            for op in writes:
+                if isinstance(op, AcceptOp):
+                    op.refuse(RefusalCode.DISK_LOW, _NO_ROOM)
+            writes = [op for op in writes if not isinstance(op, AcceptOp)]
+        if writes:
+            self._settle(writes)
+        for op in batch:
+            if op.reads:
+                try:
+                    op.result = op.work(self._connection, Draft(self._ledger))
+                except _FATAL as error:
+                    raise Unknown(f"reading failed: {type(error).__name__}") from error
+                except Exception as error:  # noqa: BLE001  whoever asked for it gets it
+                    op.fail(error)
+
+    def _settle(self, ops: Sequence[Op[object]]) -> None:
+        error = self._try(ops)
+        if error is None:
+            return
+        if isinstance(error, _NOT_NOW):
+            self._settle_later(ops, error)
+            return
+        parts = (ops[: len(ops) // 2], ops[len(ops) // 2 :]) if len(ops) > 1 else ()
+        for part in parts:
+            self._settle(part)
+        if not parts:
+            halves = ops[0].halves()
+            for half in halves:
+                self._settle([half])
+            if halves:
+                ops[0].join(halves)
+            else:
+                ops[0].fail(error)
+
+    def _settle_later(self, ops: Sequence[Op[object]], error: Exception) -> None:
+        """Refuse what can be refused, and keep the rest until there is room."""
+        if isinstance(error, apsw.FullError):
+            self._space.ran_out()
+        for op in ops:
+            if isinstance(op, AcceptOp):
+                op.fail(error)
+        rest = [op for op in ops if not isinstance(op, AcceptOp)]
+        if not rest:
+            return
+        again = self._try(rest) if len(rest) < len(ops) else error
+        if isinstance(again, apsw.FullError) and self._space.drop_ballast():
+            again = self._try(rest)
+        if again is not None:
+            self._stalled += rest
+
+    def _try(self, ops: Sequence[Op[object]]) -> Exception | None:
+        """Do ops in one transaction; give the error if nothing was written. Raises Unknown."""
+        connection, draft = self._connection, Draft(self._ledger)
+        results = []
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for op in ops:
+                results.append(op.work(connection, draft))  # noqa: PERF401  it must be seen how far it came
+            draft.flush(connection)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is rolled back, and its op fails with it
+            self._roll_back(error)
+            return error
+        try:
+            connection.execute("COMMIT")
+        except apsw.FullError as error:
+            self._roll_back(error)
+            return error
+        except apsw.Error as error:
+            raise Unknown(f"a commit failed: {type(error).__name__}") from error
+        draft.apply()
+        for op, result in zip(ops, results, strict=True):
+            op.result = result
+        return None
+
+    def _roll_back(self, error: Exception) -> None:
+        if isinstance(error, _FATAL):
+            raise Unknown(f"the disk or the database failed: {type(error).__name__}") from error
+        try:
+            if not self._connection.get_autocommit():  # some errors have rolled back already
+                self._connection.execute("ROLLBACK")
+        except apsw.Error as further:
+            raise Unknown(f"a rollback failed: {type(further).__name__}") from further
+
+    def _tidy(self, *, idle: bool) -> None:
+        """Checkpoint; when idle also cut the WAL and give free pages back. No room or a reader: another time."""
+        connection = self._connection
+        try:
+            if idle and self._wal_pages:
+                free, pages = connection.pragma("freelist_count"), connection.pragma("page_count")
+                if free * 4 > pages and free > VACUUM_PAGES:
+                    connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+                _, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                self._wal_pages = 0
+            elif not idle:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self._wal_pages = 0
+        except _NOT_NOW:
+            return
+        except apsw.Error as error:
+            raise Unknown(f"a checkpoint failed: {type(error).__name__}") from error
+
+    def reason(self) -> str:
+        """Give why the store is unavailable; empty if it is not."""
+        return self._reason
