@@ -210,6 +210,7 @@ class Webhook:
     test_event: Mapping[str, object] | None = None
     tests: tuple[WebhookTest, ...] = ()
     fingerprint: str = ""
+    digest: str = ""  # of the whole definition and what it names: tells whether anything of it changed
 
     @property
     def held(self) -> bool:

@@ -1,0 +1,11 @@
+"""YAML files in, one frozen Config out.
+
+The road, in the order of its stages:
+
+    snapshot     every file of the tree, read once into memory, at a moment when nothing moved
+    strictyaml   bytes to plain values with the place of every key and value
+    check        values against `schemas/config.schema.json`, every problem at once
+    load         values to one `core.config.Config`, compiled and cross-checked
+
+`problems` is what all of them say when something is wrong.
+"""

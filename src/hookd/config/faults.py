@@ -1,0 +1,137 @@
+"""What a schema says against a value, in our words.
+
+Rules of this module:
+
+1. A message says the rule, which stands in the schema, and never a value, which came from outside. So a message is
+   made from the kind of the error, not from the validator's text.
+2. A path shows the names that the schema itself names. Another name is the payload's own (a mapping may be keyed by
+   e-mail addresses) and shows as `*`.
+3. Of several alternatives the one that fits best speaks, as a person would point at it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from jsonschema_rs import ValidationErrorKind as Kind
+
+from hookd.core.config import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jsonschema_rs import ValidationError
+
+_ARTICLES: Final = {
+    "string": "a string",
+    "integer": "an integer",
+    "number": "a number",
+    "object": "an object",
+    "array": "an array",
+    "boolean": "true or false",
+    "null": "null",
+}
+_LIMITS: Final = {
+    "minLength": ("must have at least", "character", "characters"),
+    "maxLength": ("must have at most", "character", "characters"),
+    "minItems": ("must have at least", "item", "items"),
+    "maxItems": ("must have at most", "item", "items"),
+    "additionalItems": ("must have at most", "item", "items"),
+    "minProperties": ("must have at least", "property", "properties"),
+    "maxProperties": ("must have at most", "property", "properties"),
+}
+_SHOW_VALUE: Final = {
+    "minimum": "must be at least",
+    "maximum": "must be at most",
+    "exclusiveMinimum": "must be more than",
+    "exclusiveMaximum": "must be less than",
+    "multipleOf": "must be a multiple of",
+    "format": "must be in the format",
+    "pattern": "must match the pattern",
+}
+_FIXED: Final = {
+    "additionalProperties": "has a property that the schema does not allow",
+    "unevaluatedProperties": "has a property that the schema does not allow",
+    "unevaluatedItems": "has an item that the schema does not allow",
+    "propertyNames": "has a property whose name the schema does not allow",
+    "falseSchema": "is not allowed",
+    "not": "is one of the things that the schema excludes",
+    "contains": "must contain as many items of a kind as the schema asks for",
+    "uniqueItems": "must not have the same item twice",
+    "oneOf": "fits more than one of the forms of which the schema allows one",
+    "contentEncoding": "must be encoded as the schema says",
+    "contentMediaType": "must be of the media type that the schema names",
+}
+_SHOWN: Final = 80  # characters of a pattern or a list of values that a message may hold
+
+
+def explain(error: ValidationError, names: frozenset[str]) -> Fault:
+    """Give the fault that an error of jsonschema-rs stands for; `names` are those that the schema names."""
+    kind = error.kind
+    if isinstance(kind, Kind.AnyOf | Kind.OneOfNotValid):
+        return _explain_alternatives(error, kind.context, names)
+    steps: list[str | int] = list(error.instance_path)
+    if isinstance(kind, Kind.Required):
+        return Fault(path=pointer([*steps, kind.property], names), message="is required")
+    keyword = error.schema_path[-1] if isinstance(kind, Kind.FalseSchema) and error.schema_path else kind.name
+    return Fault(path=pointer(steps, names), message=_FIXED.get(str(keyword)) or _message(kind))
+
+
+def pointer(steps: Sequence[str | int], names: frozenset[str]) -> str:
+    """Give a JSON Pointer (RFC 6901) in which a name that is not one of `names` shows as `*`."""
+    return "".join(f"/{_step(step, names)}" for step in steps)
+
+
+def _step(step: str | int, names: frozenset[str]) -> str:
+    if isinstance(step, int):
+        return str(step)
+    return step.replace("~", "~0").replace("/", "~1") if step in names else "*"
+
+
+def _explain_alternatives(
+    error: ValidationError, context: Sequence[Sequence[ValidationError]], names: frozenset[str]
+) -> Fault:
+    firsts = [branch[0] for branch in context if branch]
+    here = len(error.instance_path)
+    types = [name for first in firsts if isinstance(first.kind, Kind.Type) for name in first.kind.types]
+    mismatched = [isinstance(first.kind, Kind.Type) and len(first.instance_path) == here for first in firsts]
+    if firsts and all(mismatched):
+        return Fault(path=pointer(error.instance_path, names), message=_one_of_types(types))
+    # An alternative of another type was not meant; among the others, one alone or one that got further was.
+    meant = [first for first, wrong in zip(firsts, mismatched, strict=True) if not wrong]
+    depths = sorted((len(first.instance_path) for first in meant), reverse=True)
+    if len(meant) == 1 or (len(meant) > 1 and depths[0] > depths[1]):
+        return explain(max(meant, key=lambda first: len(first.instance_path)), names)
+    return Fault(path=pointer(error.instance_path, names), message="must have one of the forms that the schema allows")
+
+
+def _message(kind: Kind) -> str:
+    name, value = kind.name, kind.value
+    if name in _LIMITS:
+        begin, one, many = _LIMITS[name]
+        return f"{begin} {value} {one if value == 1 else many}"
+    if name in _SHOW_VALUE:
+        return f"{_SHOW_VALUE[name]} {value if len(str(value)) <= _SHOWN else 'of the schema'}"
+    match kind:
+        case Kind.Type():
+            return _one_of_types(kind.types)
+        case Kind.Enum():
+            return _one_of_values(kind.options)
+        case Kind.Constant():
+            return _one_of_values([kind.expected_value])
+        case _:
+            return _FIXED.get(name, "does not fit the schema")
+
+
+def _one_of_types(types: Sequence[str]) -> str:
+    # The validator sorts them by its own order; a person says null last.
+    listed = [_ARTICLES.get(name, name) for name in sorted(dict.fromkeys(types), key="null".__eq__)]
+    return f"must be {' or '.join(listed)}"
+
+
+def _one_of_values(values: Sequence[object]) -> str:
+    listed = ", ".join(json.dumps(value, ensure_ascii=False, default=str) for value in values)
+    if len(listed) > _SHOWN:
+        return "must be what the schema lists"
+    return f"must be {listed}" if len(values) == 1 else f"must be one of {listed}"

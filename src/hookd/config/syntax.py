@@ -1,0 +1,137 @@
+"""What is wrong with a file as text, and what libyaml's complaints mean to a person.
+
+Rules of this module:
+
+1. What YAML cannot show well is looked for first, with its own message: size, encoding, control characters, and
+   conflict markers, which libyaml reports as something else altogether.
+2. A complaint of libyaml is translated when its wording is known, and given as it is otherwise: none is lost.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from hookd.config.problems import ConfigInvalid, Problem
+from hookd.core.config import MIB, Place
+
+if TYPE_CHECKING:
+    from yaml.error import MarkedYAMLError
+
+#: Far more than a person writes; it bounds what a mistaken include can cost.
+MAX_FILE_BYTES: Final = MIB
+
+# YAML 1.2, 5.1: what is not c-printable; and the three characters that are line ends in YAML 1.1, and so for libyaml,
+# which makes them spaces in a text, and ordinary ones in YAML 1.2. Escapes in double quotes can write them all.
+_CONTROL = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]",
+)
+_CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?=[ \r\n]|\Z)", re.MULTILINE)
+_NO_PLAIN_START = frozenset("%@`")
+
+# The same, where the place to look at is where it began.
+_UNFINISHED: Final = {
+    "did not find expected ',' or ']'": "this `[` is never closed, or a comma is missing",
+    "did not find expected ',' or '}'": "this `{` is never closed, or a comma is missing",
+    "found unexpected end of stream": "the quotes that open here are never closed",
+    "could not find expected ':'": "this should be a key, and has no `:` behind it",
+}
+
+# What libyaml (0.2) says, and what it means; the place is that of the problem.
+_MEANINGS: Final = {
+    "mapping values are not allowed in this context": (
+        "a `:` is not expected here: check the indentation, and put a text that holds `: ` in quotes"
+    ),
+    "did not find expected key": "a key is expected here: check the indentation, and quotes and brackets above",
+    "did not find expected '-' indicator": (
+        "a list stands above, and this line is none of its entries: check the indentation"
+    ),
+    "did not find expected node content": "a value is expected here",
+    "block sequence entries are not allowed in this context": (
+        "a list cannot begin here: its first `- ` goes on a line of its own"
+    ),
+    "block mapping keys are not allowed in this context": "a mapping cannot begin here: check the indentation",
+    "found undefined alias": "no anchor of this name stands above",
+    "found unknown escape character": (
+        "this escape is not known in double quotes: use single quotes, or write the backslash twice"
+    ),
+    "found invalid Unicode character escape code": (
+        "this escape stands for no character: write the character itself (one escape for it, not a pair of them)"
+    ),
+    "did not find expected <document start>": "nothing may stand after the end of the document",
+    "found incompatible YAML document": "only YAML 1.1 and 1.2 are known",
+}
+
+
+def decode_text(content: bytes, file: str) -> str:
+    """Give the text of a config file; raise ConfigInvalid if it is too large, not UTF-8, or holds what YAML may not."""
+    if len(content) > MAX_FILE_BYTES:
+        message = "the file is larger than 1 MiB, the most that a config file may be; split it"
+        raise ConfigInvalid([Problem(Place(file=file), message, "too_large")])
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # utf-8-sig counts from behind the byte order mark
+        mark = 3 if content.startswith(b"\xef\xbb\xbf") else 0
+        before = content[mark : mark + error.start].decode("utf-8", "replace")
+        message = "this byte is not UTF-8; save the file as UTF-8"
+        raise ConfigInvalid([Problem(_place_after(before, file), message, "not_utf8")]) from None
+    problems = _find_conflicts(text, file)
+    problems += [
+        Problem(
+            _place_after(text[: found.start()], file),
+            f"the character U+{ord(found.group()):04X} cannot stand here as it is; use an escape in double quotes",
+            "control_character",
+        )
+        for found in _CONTROL.finditer(text)
+    ]
+    if problems:
+        raise ConfigInvalid(problems, {file: text})
+    return text
+
+
+def explain_syntax(error: MarkedYAMLError, text: str, file: str) -> Problem:
+    """Say what an error of libyaml means, and where."""
+    place = _place_of(error.problem_mark or error.context_mark, file)
+    start = _place_of(error.context_mark, file) if error.context_mark else place
+    said = error.problem or "unknown reason"
+    lines = text.splitlines()
+    line = lines[place.line - 1] if place.line <= len(lines) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())] or "tab character" in said:
+        return explain_tab(place, line)
+    character = line[place.column - 1 : place.column]
+    if said == "found character that cannot start any token" and character in _NO_PLAIN_START:
+        return Problem(place, f"a text that begins with `{character}` must be in quotes", "yaml_syntax")
+    if said == "but found another document":
+        return Problem(place, "a config file holds one YAML document; this begins a second one", "several_documents")
+    if said == "second occurrence":
+        return Problem(place, "the same anchor stands twice", "yaml_syntax", also=start)
+    if said in _UNFINISHED:
+        return Problem(start, _UNFINISHED[said], "yaml_syntax")
+    return Problem(place, _MEANINGS.get(said, f"this is not YAML: {said}"), "yaml_syntax")
+
+
+def explain_tab(place: Place, line: str) -> Problem:
+    """Say that a line is indented with a tab."""
+    tab = Place(file=place.file, line=place.line, column=line.find("\t") + 1 or place.column)
+    return Problem(tab, "YAML is indented with spaces; a tab stands here", "tab")
+
+
+def _find_conflicts(text: str, file: str) -> list[Problem]:
+    """Give one problem for each conflict: its first marker, or stray ones if no conflict is opened at all."""
+    found = list(_CONFLICT.finditer(text))
+    opened = [marker for marker in found if marker.group() == "<<<<<<<"]
+    message = "a merge conflict was left here: choose a side and remove the markers"
+    return [
+        Problem(_place_after(text[: marker.start()], file), message, "conflict_marker")
+        for marker in opened or found[:1]
+    ]
+
+
+def _place_after(before: str, file: str) -> Place:
+    line = before.count("\n") + 1
+    return Place(file=file, line=line, column=len(before) - before.rfind("\n"))
+
+
+def _place_of(mark: object, file: str) -> Place:
+    return Place(file=file, line=getattr(mark, "line", 0) + 1, column=getattr(mark, "column", 0) + 1)
