@@ -95,7 +95,9 @@ def build_exchange(mask: Mask, url: str, request: Request, outcome: Outcome) -> 
     return Exchange(
         method=head.method,
         url=url,
-        request_headers=mask.request_headers(head.headers + request.headers),
+        request_headers=mask.request_headers(
+            (*head.lines, ("content-length", str(len(request.body))), *request.headers)
+        ),
         request_body=mask.body(request.body)[:BODY_CAP],
         response_status=None if response is None else response.status,
         response_headers=() if response is None else mask.response_headers(response.headers),

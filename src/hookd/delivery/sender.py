@@ -27,7 +27,7 @@ _DEFAULTS = (("user-agent", f"hookd/{__version__}"), ("accept-encoding", "identi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """The part of a request that a webhook's config decides. `prefix` is it, encoded.
+    """The part of a request that a webhook's config decides. `lines` are all its headers, `prefix` is it, encoded.
 
     `headers` are checked by `core.addresses.header_problem` before; a line break, which would be another header,
     and a character outside Latin-1 raise ValueError here all the same.
@@ -36,6 +36,7 @@ class Head:
     method: str
     target: Target
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    lines: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
     prefix: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -49,6 +50,7 @@ class Head:
         if encoded is None:
             raise ValueError("a header holds a line break, or a character outside Latin-1")
         prefix = f"{self.method} {self.target.path} HTTP/1.1\r\n".encode("ascii") + encoded
+        object.__setattr__(self, "lines", lines)
         object.__setattr__(self, "prefix", prefix)
 
 

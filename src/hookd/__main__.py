@@ -1,0 +1,5 @@
+"""`python -m hookd` is `hookd`."""
+
+from hookd.cli.main import main
+
+main()

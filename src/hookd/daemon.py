@@ -1,0 +1,423 @@
+"""The composition root: open everything in order, say ready, and close it in reverse.
+
+Rules of this module:
+
+1. Whoever is needed by others is opened before them and closed after them: store, sender, delivery, intake, then
+   control and reload, then the inlets. Inner nurseries stop first.
+2. Ready is said when every part has returned from its start: all that listens, listens.
+3. The end: inlets stop at a line boundary (what was read is committed and answered), attempts in flight get
+   `drain_timeout`, the rest stays pending. A second signal stops at once. A store that is unavailable ends the process
+   with a failure, so that the service manager starts another, which reads from the disk what is true.
+4. What cannot be opened is a `StartFailed` with a message for people, before anything else has begun.
+5. `daemon:` is read at start. A reload never changes it; what differs is reported as "needs a restart".
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+import trio
+import trio.lowlevel
+
+from hookd import __version__
+from hookd.config.reload import LiveConfig, Reloader
+from hookd.control.app import build_app
+from hookd.control.service import ControlRefused, Fault, Lent, Reloaded, Service
+from hookd.core.config import HttpInlet, UnixInlet
+from hookd.core.model import Owed
+from hookd.delivery.dispatcher import Dispatcher, NotAttempted
+from hookd.delivery.http1 import open_sender
+from hookd.inlet.http import serve_events
+from hookd.inlet.intake import Intake
+from hookd.inlet.unix import serve_unix
+from hookd.store.base import (
+    Bind,
+    Binding,
+    MoveWebhook,
+    New,
+    Policy,
+    Pruned,
+    StoreLocked,
+    StoreUnavailable,
+    StoreUnusable,
+)
+from hookd.store.sqlite import open_sqlite_store
+from hookd.web.asgi import asgi_handler
+from hookd.web.limits import HttpLimits
+from hookd.web.server import serve_http
+from hookd.web.sockets import AddressUnusable, inode_of, open_tcp_listeners, open_unix_listener, remove_unix_socket
+
+if TYPE_CHECKING:
+    from hookd.config.references import Secrets
+    from hookd.config.reload import Report
+    from hookd.core.config import Config, Webhook
+    from hookd.core.model import Event, Result
+    from hookd.delivery.http1 import HttpSender
+    from hookd.delivery.sender import Connector
+    from hookd.logs import Log
+    from hookd.store.base import Change, Store
+    from hookd.systemd import Notifier
+
+log = structlog.get_logger()
+
+#: Rows of one chunk of a bind or a prune: a few milliseconds of the writer, so that events flow between the chunks.
+CHUNK: Final = 500
+#: How often what is too old is looked for, in seconds.
+PRUNE_S: Final = 60.0
+#: How long the inlets may take to answer what they have read, once the end has begun.
+INLETS_S: Final = 10.0
+#: How long a drain may take when the store is gone: nothing can be recorded any more.
+LOST_S: Final = 1.0
+#: A test waits for an attempt, which may take as long as a webhook's timeout allows; a reload for the files to settle.
+CONTROL_REPLY_S: Final = 110.0
+
+
+class StartFailed(Exception):  # noqa: N818  a fact, told to a person
+    """The daemon cannot start. `again`: it may be able to later (something is taken); else somebody must mend it."""
+
+    def __init__(self, message: str, *, again: bool) -> None:
+        super().__init__(message)
+        self.again = again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a run is given. `main` None: the config stands in no file and is never reloaded."""
+
+    config: Config
+    main: Path | None
+    secrets: Secrets
+    log: Log
+    notifier: Notifier
+    connector: Connector | None = None
+
+
+def make_id() -> str:
+    """Give an id for an event without one: its time comes first, so that the store's index grows at one end."""
+    return f"evt_{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def read_clock() -> int:
+    """Give the wall clock in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """The open sockets."""
+
+    inlets: tuple[tuple[UnixInlet | HttpInlet, list[trio.SocketListener]], ...]
+    control: trio.SocketListener
+
+
+class Daemon:
+    """One run of hookd: `run` it, `stop` it, `stopped` is set when it is over."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._live = LiveConfig(setting.config)
+        self._daemon = setting.config.daemon
+        self._started_at = read_clock()
+        self._stop = trio.Event()
+        self._failed = False
+        self.stopped = trio.Event()
+
+    def stop(self) -> None:
+        """Begin the end: drain and return from `run`."""
+        self._stop.set()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> bool:
+        """Run until stopped; tell whether it ended well. Raises `StartFailed`."""
+        try:
+            async with AsyncExitStack() as opened:
+                store = await self._open_store(opened)
+                sender = await opened.enter_async_context(open_sender(self._setting.connector))
+                parts = self._build(store, sender)
+                listening = await self._open_sockets(opened)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._watch_signals, parts, nursery.cancel_scope)
+                    nursery.start_soon(self._watch_store, store)
+                    await self._serve(parts, listening, task_status)
+                    nursery.cancel_scope.cancel()
+            log.info("daemon.stopped", good=not self._failed)
+            return not self._failed
+        finally:
+            self.stopped.set()
+
+    # ----------------------------------------------------------------- opening
+
+    async def _open_store(self, opened: AsyncExitStack) -> Store:
+        try:
+            store = await opened.enter_async_context(
+                open_sqlite_store(Path(self._daemon.state_dir), disk_free=self._daemon.limits.disk_free)
+            )
+        except StoreLocked as locked:
+            raise StartFailed(str(locked), again=True) from None
+        except StoreUnusable as unusable:
+            raise StartFailed(str(unusable), again=False) from None
+        await bind(store, self._live.current)
+        return store
+
+    def _build(self, store: Store, sender: HttpSender) -> _Parts:
+        setting = self._setting
+
+        def current() -> Config:
+            return self._live.current
+
+        dispatcher = Dispatcher(
+            store=store,
+            sender=sender,
+            current_config=current,
+            secrets=setting.secrets,
+            now=read_clock,
+            random=random.random,
+            attempted=setting.log.attempted,
+            limits=self._daemon.limits,
+        )
+        intake = Intake(
+            store,
+            current_config=current,
+            now=read_clock,
+            new_id=make_id,
+            room=dispatcher.room,
+            hand_over=dispatcher.take,
+        )
+
+        async def apply(_old: Config, new: Config) -> None:
+            # The store learns first: what the new config owes can be claimed from the moment it runs.
+            await bind(store, new)
+            self._live.current = new
+            dispatcher.config_changed()
+            setting.notifier.status(_describe_state(new))
+
+        reloader = None if setting.main is None else Reloader(setting.main, self._live, apply)
+        return _Parts(store=store, dispatcher=dispatcher, intake=intake, reloader=reloader)
+
+    async def _open_sockets(self, opened: AsyncExitStack) -> Listening:
+        """Open all sockets. Their files go away first of all when it ends: who connects then is told to wait."""
+
+        def open_unix(path: str, mode: int) -> trio.SocketListener:
+            listener = open_unix_listener(path, mode)
+            opened.callback(remove_unix_socket, path, inode_of(path))
+            return listener
+
+        inlets: list[tuple[UnixInlet | HttpInlet, list[trio.SocketListener]]] = []
+        try:
+            for inlet in self._daemon.inlets:
+                if isinstance(inlet, UnixInlet):
+                    inlets.append((inlet, [open_unix(inlet.path, inlet.mode)]))
+                else:
+                    inlets.append((inlet, await open_tcp_listeners(inlet.host, inlet.port)))
+            control = open_unix(self._daemon.control.unix, self._daemon.control.mode)
+        except AddressUnusable as unusable:
+            raise StartFailed(str(unusable), again=unusable.taken) from None
+        return Listening(inlets=tuple(inlets), control=control)
+
+    # ----------------------------------------------------------------- running
+
+    async def _serve(self, parts: _Parts, listening: Listening, task_status: trio.TaskStatus[None]) -> None:
+        """Start delivery, intake, control and inlets, in this order; say ready; end them in reverse."""
+        inlets_end = trio.Event()
+        async with trio.open_nursery() as delivery:
+            await delivery.start(parts.dispatcher.serve)
+            delivery.start_soon(self._prune_for_ever, parts.store)
+            async with trio.open_nursery() as intake:
+                await intake.start(parts.intake.serve)
+                async with trio.open_nursery() as control:
+                    if parts.reloader is not None:
+                        await control.start(parts.reloader.serve)
+                    await control.start(partial(self._serve_control, parts, listening.control))
+                    async with trio.open_nursery() as inlets:
+                        for inlet, listeners in listening.inlets:
+                            await inlets.start(partial(self._serve_inlet, parts.intake, inlet, listeners, inlets_end))
+                        self._say_ready()
+                        task_status.started()
+                        await self._stop.wait()
+                        self._setting.notifier.stopping()
+                        log.info("daemon.stopping", drain_timeout_s=self._daemon.drain_timeout)
+                        inlets_end.set()
+                        inlets.cancel_scope.deadline = trio.current_time() + INLETS_S
+                    control.cancel_scope.cancel()
+                intake.cancel_scope.cancel()
+            await parts.dispatcher.drain(LOST_S if self._failed else self._daemon.drain_timeout)
+            delivery.cancel_scope.cancel()
+
+    async def _serve_inlet(
+        self,
+        intake: Intake,
+        inlet: UnixInlet | HttpInlet,
+        listeners: list[trio.SocketListener],
+        stopping: trio.Event,
+        *,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        limits = self._daemon.limits
+        if isinstance(inlet, UnixInlet):
+            await serve_unix(
+                intake, listeners[0], allow=inlet.allow, limits=limits, stopping=stopping, task_status=task_status
+            )
+            return
+        secrets = self._setting.secrets
+        await serve_events(
+            intake, inlet, listeners, secrets=secrets, limits=limits, stopping=stopping, task_status=task_status
+        )
+
+    async def _serve_control(
+        self, parts: _Parts, listener: trio.SocketListener, *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        lent = Lent(
+            store=parts.store,
+            current_config=lambda: self._live.current,
+            now=read_clock,
+            new_id=make_id,
+            started_at=self._started_at,
+            pid=os.getpid(),
+            in_flight=lambda webhook: parts.dispatcher.figures(webhook).in_flight,
+            wake=parts.dispatcher.wake,
+            last_rejected=parts.last_rejected,
+            reload=parts.reload,
+            attempt=parts.attempt,
+        )
+        handler = asgi_handler(build_app(Service(lent)))
+        limits = HttpLimits(reply_deadline=CONTROL_REPLY_S)
+        await serve_http(handler, [listener], limits, stopping=trio.Event(), task_status=task_status)
+
+    def _say_ready(self) -> None:
+        config = self._live.current
+        log.info(
+            "daemon.ready",
+            version=__version__,
+            pid=os.getpid(),
+            revision=str(config.revision),
+            webhooks=len(config.webhooks),
+            event_types=len(config.event_types),
+        )
+        self._setting.notifier.ready(_describe_state(config))
+
+    async def _watch_signals(self, parts: _Parts, everything: trio.CancelScope) -> None:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    if parts.reloader is not None:
+                        parts.reloader.request()
+                elif self._stop.is_set():
+                    log.warning("daemon.cut", reason="a second signal")
+                    everything.cancel()
+                else:
+                    self._stop.set()
+
+    async def _watch_store(self, store: Store) -> None:
+        reason = await store.wait_failed()
+        log.error("store.failed", reason=reason)
+        self._failed = True
+        self._stop.set()
+
+    async def _prune_for_ever(self, store: Store) -> None:
+        kept = self._daemon.retention
+        policy = Policy(
+            events_ms=round(kept.events * 1000),
+            attempts_ms=round(kept.attempts * 1000),
+            held_ms=round(kept.held * 1000),
+            bytes=kept.bytes,
+        )
+        while True:
+            await trio.sleep(PRUNE_S)
+            pruned = Pruned(events=0, attempts=0, killed=0, done=True)
+            try:
+                while not (chunk := await store.prune(policy, CHUNK, read_clock())).done:
+                    pruned = _add(pruned, chunk)
+                    await trio.lowlevel.checkpoint()
+            except StoreUnavailable:
+                return
+            pruned = _add(pruned, chunk)
+            if pruned.events or pruned.attempts or pruned.killed:
+                log.info("store.pruned", events=pruned.events, attempts=pruned.attempts, held_too_long=pruned.killed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What runs, and what the control API asks of it."""
+
+    store: Store
+    dispatcher: Dispatcher
+    intake: Intake
+    reloader: Reloader | None
+
+    def last_rejected(self) -> Reloaded | None:
+        """Give why the files on disk are not what runs, if they are refused."""
+        report = None if self.reloader is None else self.reloader.last_rejected
+        return None if report is None else _reloaded(report)
+
+    async def reload(self) -> Reloaded:
+        """Look at the files now."""
+        if self.reloader is None:
+            raise ControlRefused(409, "this daemon's config stands in no file")
+        return _reloaded(await self.reloader.reload())
+
+    async def attempt(self, webhook: Webhook, event: Event) -> Result:
+        """Send a test: stored like any event, owed to this webhook alone, attempted once."""
+        stored = await self.intake.submit(event, (Owed(webhook=webhook.id, once=True),))
+        if not isinstance(stored, New):
+            raise ControlRefused(503, f"the test event was not stored: {getattr(stored, 'message', 'it is known')}")
+        try:
+            return await self.dispatcher.attempt_now(stored.claims[0])
+        except NotAttempted as not_attempted:
+            raise ControlRefused(409, f"the test was not sent: {not_attempted}") from None
+
+
+def _reloaded(report: Report) -> Reloaded:
+    return Reloaded(
+        changed=report.changed,
+        revision=report.revision,
+        problems=tuple(Fault(place=each.place, message=each.message, code=each.code) for each in report.problems),
+        restart_required=report.restart_required,
+    )
+
+
+async def bind(store: Store, config: Config) -> None:
+    """Tell the store what the webhooks of a config are, after what `moved:` says of them."""
+    for move in config.moved:
+        refused = await _revise(store, MoveWebhook(source=move.source, target=move.target))
+        if refused is not None:
+            log.warning("webhook.not_moved", webhook=move.source, target=move.target, reason=refused)
+    bindings = {
+        webhook.id: Binding(fingerprint=webhook.fingerprint, rules=_rules_of(webhook), held=webhook.held)
+        for webhook in config.webhooks.values()
+    }
+    await _revise(store, Bind(webhooks=bindings))
+
+
+async def _revise(store: Store, change: Change) -> str | None:
+    """Do a change to its end, chunk by chunk; give why it was refused, if it was."""
+    while True:
+        revised = await store.revise(change, CHUNK, read_clock())
+        if revised.refused is not None or revised.done:
+            return revised.refused
+
+
+def _rules_of(webhook: Webhook) -> str:
+    """Give what decides whether a single delivery is held, as one text to compare."""
+    triggers = " ".join(f"{each.pattern}:{each.active:d}" for each in webhook.triggers)
+    return f"{webhook.tenant!r} {triggers}"
+
+
+def _describe_state(config: Config) -> str:
+    return f"{len(config.webhooks)} webhooks, revision {config.revision}"
+
+
+def _add(one: Pruned, other: Pruned) -> Pruned:
+    return Pruned(
+        events=one.events + other.events,
+        attempts=one.attempts + other.attempts,
+        killed=one.killed + other.killed,
+        done=other.done,
+    )

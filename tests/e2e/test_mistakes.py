@@ -1,0 +1,153 @@
+"""What people get wrong: each ends with one message and its exit code, and never with a traceback."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.e2e.house import Daemon, hookd, write_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def run(config: Path) -> tuple[int, str, str]:
+    return hookd("run", "--config", config, timeout=30)
+
+
+def test_a_missing_config(tmp_path: Path) -> None:
+    code, _, err = run(tmp_path / "none.yaml")
+    assert code == 78
+    assert "none.yaml" in err
+
+
+def test_no_config_at_all(tmp_path: Path) -> None:
+    code, _, err = hookd("run", cwd=tmp_path)
+    assert code == 78
+    assert "hookd init" in err
+
+
+def test_a_broken_config_is_told_with_file_line_and_column(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "webhooks:\n  one:\n    ulr: http://example.com/\n    events: [x]\n")
+    code, _, err = run(config)
+    assert code == 78
+    assert f"{config}:8:5: " in err
+    assert "did you mean `url`?" in err
+    assert hookd("check", "--config", config)[0] == 1
+
+
+def test_an_unreadable_secret_is_a_delivery_not_sent(daemon_of: Callable[..., Daemon]) -> None:
+    yaml = """
+webhooks:
+  one:
+    url: http://127.0.0.1:9/
+    allow_networks: [127.0.0.0/8]
+    events: [x]
+    auth: {bearer: {file: missing}}
+"""
+    daemon = daemon_of(yaml).start()
+    daemon.send({"type": "x"})
+    line = daemon.wait_line("delivery.attempted")
+    assert (line["outcome"], line["cause"]) == ("not_sent", "secret_unreadable")
+    assert "missing" in line["detail"]
+    assert daemon.stop() == 0
+
+
+def test_a_socket_path_that_is_taken(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "webhooks: {}\n")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / "events.sock"))
+        other.listen()
+        code, _, err = run(config)
+    assert code == 75
+    assert "events.sock" in err
+
+
+def test_a_path_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "webhooks: {}\n")
+    (tmp_path / "events.sock").write_text("mine")
+    code, _, err = run(config)
+    assert code != 0
+    assert "events.sock" in err
+    assert (tmp_path / "events.sock").read_text() == "mine"
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        config = write_config(tmp_path, "webhooks: {}\n")
+        text = config.read_text().replace("[{unix: events.sock}]", f'[{{http: "127.0.0.1:{port}", tokens: none}}]')
+        config.write_text(text)
+        code, _, err = run(config)
+    assert code == 75
+    assert str(port) in err
+
+
+@pytest.mark.parametrize("kind", ["file", "under a file"])
+def test_a_state_directory_that_cannot_be(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "taken").write_text("x")
+    config = write_config(tmp_path, "webhooks: {}\n")
+    where = "taken" if kind == "file" else "taken/state"
+    config.write_text(config.read_text().replace("state_dir: state", f"state_dir: {where}"))
+    code, _, err = run(config)
+    assert code in {75, 77, 78}
+    assert "taken" in err
+
+
+def test_a_state_directory_that_is_not_writable(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "webhooks: {}\n")
+    config.write_text(
+        config.read_text().replace("state_dir: state", "state_dir: /sys/hookd-state")
+    )  # not for root either
+    code, _, err = run(config)
+    assert code == 77
+    assert "/sys/hookd-state" in err
+
+
+def test_no_daemon_is_running(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "webhooks: {}\n")
+    for arguments in (
+        ["status"],
+        ["list"],
+        ["attempts"],
+        ["test", "x"],
+        ["reload"],
+        ["show", "x"],
+        ["redrive", "--all"],
+    ):
+        code, _, err = hookd(*arguments, "--config", config)
+        assert code == 69, arguments
+        assert "no daemon is running" in err
+    code, _, err = hookd("send", "--type", "x", "--config", config)
+    assert code == 69
+    assert "no daemon is running" in err
+
+
+def test_a_second_daemon_on_the_same_state_says_who_holds_it(daemon_of: Callable[..., Daemon], tmp_path: Path) -> None:
+    first = daemon_of("webhooks: {}\n").start()
+    assert first.process is not None
+    other = tmp_path / "other.yaml"
+    other.write_text(first.config.read_text().replace("events.sock", "e2.sock").replace("control.sock", "c2.sock"))
+    code, _, err = run(other)
+    assert code == 75
+    assert str(first.process.pid) in err
+    assert first.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["snd"],
+        ["send"],
+        ["send", "x", "--type", "y"],
+        ["attempts", "--since", "yesterday-ish"],
+        ["redrive"],
+        ["check", "--nope"],
+    ],
+)
+def test_usage(arguments: list[str]) -> None:
+    assert hookd(*arguments)[0] == 2
