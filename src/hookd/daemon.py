@@ -39,17 +39,9 @@ from hookd.delivery.http1 import open_sender
 from hookd.inlet.http import serve_events
 from hookd.inlet.intake import Intake
 from hookd.inlet.unix import serve_unix
-from hookd.store.base import (
-    Bind,
-    Binding,
-    MoveWebhook,
-    New,
-    Policy,
-    Pruned,
-    StoreLocked,
-    StoreUnavailable,
-    StoreUnusable,
-)
+from hookd.store.base import New, StoreLocked, StoreUnusable
+from hookd.store.binding import bind_config
+from hookd.store.retention import prune_for_ever
 from hookd.store.sqlite import open_sqlite_store
 from hookd.web.asgi import asgi_handler
 from hookd.web.limits import HttpLimits
@@ -64,15 +56,11 @@ if TYPE_CHECKING:
     from hookd.delivery.http1 import HttpSender
     from hookd.delivery.sender import Connector
     from hookd.logs import Log
-    from hookd.store.base import Change, Store
+    from hookd.store.base import Store
     from hookd.systemd import Notifier
 
 log = structlog.get_logger()
 
-#: Rows of one chunk of a bind or a prune: a few milliseconds of the writer, so that events flow between the chunks.
-CHUNK: Final = 500
-#: How often what is too old is looked for, in seconds.
-PRUNE_S: Final = 60.0
 #: How long the inlets may take to answer what they have read, once the end has begun.
 INLETS_S: Final = 10.0
 #: How long a drain may take when the store is gone: nothing can be recorded any more.
@@ -164,8 +152,12 @@ class Daemon:
             raise StartFailed(str(locked), again=True) from None
         except StoreUnusable as unusable:
             raise StartFailed(str(unusable), again=False) from None
-        await bind(store, self._live.current)
+        await self._bind(store, self._live.current)
         return store
+
+    async def _bind(self, store: Store, config: Config) -> None:
+        for webhook, reason in await bind_config(store, config, read_clock):
+            log.warning("webhook.not_moved", webhook=webhook, reason=reason)
 
     def _build(self, store: Store, sender: HttpSender) -> _Parts:
         setting = self._setting
@@ -194,7 +186,7 @@ class Daemon:
 
         async def apply(_old: Config, new: Config) -> None:
             # The store learns first: what the new config owes can be claimed from the moment it runs.
-            await bind(store, new)
+            await self._bind(store, new)
             self._live.current = new
             dispatcher.config_changed()
             setting.notifier.status(_describe_state(new))
@@ -229,7 +221,7 @@ class Daemon:
         inlets_end = trio.Event()
         async with trio.open_nursery() as delivery:
             await delivery.start(parts.dispatcher.serve)
-            delivery.start_soon(self._prune_for_ever, parts.store)
+            delivery.start_soon(prune_for_ever, parts.store, self._daemon.retention, read_clock)
             async with trio.open_nursery() as intake:
                 await intake.start(parts.intake.serve)
                 async with trio.open_nursery() as control:
@@ -321,27 +313,6 @@ class Daemon:
         self._failed = True
         self._stop.set()
 
-    async def _prune_for_ever(self, store: Store) -> None:
-        kept = self._daemon.retention
-        policy = Policy(
-            events_ms=round(kept.events * 1000),
-            attempts_ms=round(kept.attempts * 1000),
-            held_ms=round(kept.held * 1000),
-            bytes=kept.bytes,
-        )
-        while True:
-            await trio.sleep(PRUNE_S)
-            pruned = Pruned(events=0, attempts=0, killed=0, done=True)
-            try:
-                while not (chunk := await store.prune(policy, CHUNK, read_clock())).done:
-                    pruned = _add(pruned, chunk)
-                    await trio.lowlevel.checkpoint()
-            except StoreUnavailable:
-                return
-            pruned = _add(pruned, chunk)
-            if pruned.events or pruned.attempts or pruned.killed:
-                log.info("store.pruned", events=pruned.events, attempts=pruned.attempts, held_too_long=pruned.killed)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
@@ -383,41 +354,5 @@ def _reloaded(report: Report) -> Reloaded:
     )
 
 
-async def bind(store: Store, config: Config) -> None:
-    """Tell the store what the webhooks of a config are, after what `moved:` says of them."""
-    for move in config.moved:
-        refused = await _revise(store, MoveWebhook(source=move.source, target=move.target))
-        if refused is not None:
-            log.warning("webhook.not_moved", webhook=move.source, target=move.target, reason=refused)
-    bindings = {
-        webhook.id: Binding(fingerprint=webhook.fingerprint, rules=_rules_of(webhook), held=webhook.held)
-        for webhook in config.webhooks.values()
-    }
-    await _revise(store, Bind(webhooks=bindings))
-
-
-async def _revise(store: Store, change: Change) -> str | None:
-    """Do a change to its end, chunk by chunk; give why it was refused, if it was."""
-    while True:
-        revised = await store.revise(change, CHUNK, read_clock())
-        if revised.refused is not None or revised.done:
-            return revised.refused
-
-
-def _rules_of(webhook: Webhook) -> str:
-    """Give what decides whether a single delivery is held, as one text to compare."""
-    triggers = " ".join(f"{each.pattern}:{each.active:d}" for each in webhook.triggers)
-    return f"{webhook.tenant!r} {triggers}"
-
-
 def _describe_state(config: Config) -> str:
     return f"{len(config.webhooks)} webhooks, revision {config.revision}"
-
-
-def _add(one: Pruned, other: Pruned) -> Pruned:
-    return Pruned(
-        events=one.events + other.events,
-        attempts=one.attempts + other.attempts,
-        killed=one.killed + other.killed,
-        done=other.done,
-    )

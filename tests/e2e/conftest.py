@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.e2e.house import Daemon, Receiver, write_config
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.e2e.house import Daemon, Receiver
 
 if TYPE_CHECKING:

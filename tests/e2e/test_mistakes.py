@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.e2e.house import Daemon, hookd, write_config
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import pytest
 import svix
 from standardwebhooks import Webhook as StandardWebhook
 from standardwebhooks import WebhookVerificationError
+
 from tests.e2e.house import PATIENCE_S, hookd
 
 if TYPE_CHECKING:

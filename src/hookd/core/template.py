@@ -67,7 +67,8 @@ class TemplateInvalid(ValueError):  # noqa: N818  a fact about a config, told to
 class Template:
     """A compiled template.
 
-    `written` is what it was compiled from, for showing. `paths` are all that it names, in its order; `secret_names` the secrets among them, which a Scope must bring.
+    `written` is what it was compiled from, for showing. `paths` are all that it names, in its order;
+    `secret_names` the secrets among them, which a Scope must bring.
     `fits_form` tells whether it can give a form: a mapping does, and so may a single value of the event's JSON.
     """
 
