@@ -7,7 +7,6 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.config.trees import SIGNING, load_tree, load_webhook, problems_of
 
 from hookd.config.daemonsection import is_loopback, parse_address
 from hookd.core.config import (
@@ -33,6 +32,7 @@ from hookd.core.model import Event
 from hookd.core.paths import ABSENT
 from hookd.core.routing import route
 from hookd.core.template import Scope
+from tests.config.trees import SIGNING, load_tree, load_webhook, problems_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,11 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.config.trees import load_tree, problems_of, write_tree
 
 from hookd.config.load import Loaded, Rejected, load, load_again, load_config, load_snapshot
 from hookd.config.problems import CODES, ConfigInvalid, render_problems
 from hookd.config.snapshot import read_snapshot
+from tests.config.trees import load_tree, problems_of, write_tree
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config.example.yaml"
 HOOK = 'webhooks: {%s: {url: "https://example.com/", events: [a]}}\n'

@@ -13,7 +13,6 @@ import pytest
 import structlog
 import trio
 from structlog.testing import capture_logs
-from tests.config.trees import write_tree
 from watchfiles._rust_notify import RustNotify
 
 from hookd.config import watch as watch_module
@@ -21,6 +20,7 @@ from hookd.config.load import load, load_config
 from hookd.config.reload import LiveConfig, Reloader, find_differences
 from hookd.config.watch import plan_watch
 from hookd.core.config import Control, DaemonConfig, Limits
+from tests.config.trees import write_tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.config.trees import load_tree
 
 from hookd.config.trial import TrialResult, run_trials
+from tests.config.trees import load_tree
 
 if TYPE_CHECKING:
     from pathlib import Path

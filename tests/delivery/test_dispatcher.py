@@ -12,7 +12,6 @@ import pytest
 import structlog
 import trio
 from structlog.testing import capture_logs
-from tests.delivery.stage import EPOCH, OK, Asked, Script, make_config, make_event, make_webhook, open_stage
 
 from hookd.core.config import DAY, Limits, Move, RetryPolicy, Trigger
 from hookd.core.model import Cause, NoResponse, Outcome, Owed, Page, Response, State, WebhookState
@@ -20,14 +19,15 @@ from hookd.delivery.dispatcher import NotAttempted
 from hookd.delivery.lane import CLAIM_WEIGHT
 from hookd.delivery.lanes import MEMORY
 from hookd.store.base import Entry, Exchanges, MoveWebhook, New, Redrive, Resume, StoreUnavailable
+from tests.delivery.stage import EPOCH, OK, Asked, Script, make_config, make_event, make_webhook, open_stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.delivery.stage import Stage
     from trio.testing import MockClock
 
     from hookd.delivery.sender import Request
+    from tests.delivery.stage import Stage
 
 FAILED = Response(status=500, body=b"no")
 QUICK = RetryPolicy(schedule=(10.0, 100.0), jitter=0.0)

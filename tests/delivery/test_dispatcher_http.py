@@ -8,12 +8,12 @@ from ipaddress import ip_network
 
 import trio
 from standardwebhooks import Webhook as Verifier
-from tests.delivery.stage import make_event, make_webhook, open_stage
 
 from hookd.core.config import BearerAuth, RetryPolicy, Sign
 from hookd.core.model import Cause
 from hookd.core.signing import generate_secret
 from hookd.delivery.http1 import open_sender
+from tests.delivery.stage import make_event, make_webhook, open_stage
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook as Verifier
-from tests.delivery.stage import EPOCH, make_event, make_webhook
 
 from hookd.config.references import SecretReader
 from hookd.core.config import (
@@ -30,6 +29,7 @@ from hookd.core.signing import generate_secret
 from hookd.core.template import compile_template
 from hookd.delivery.mask import BODY_CAP, Mask, build_exchange
 from hookd.delivery.request import Preparation, Prepared, build_request
+from tests.delivery.stage import EPOCH, make_event, make_webhook
 
 if TYPE_CHECKING:
     from pathlib import Path

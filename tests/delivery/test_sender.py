@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from tests.delivery.receivers import OK, answering, behave, open_receiver, request_to
 
 from hookd import __version__
 from hookd.core.addresses import parse_target
@@ -20,15 +19,15 @@ from hookd.core.model import Cause, NoResponse, Response
 from hookd.delivery import http1
 from hookd.delivery.http1 import open_sender
 from hookd.delivery.sender import Head
+from tests.delivery.receivers import OK, answering, behave, open_receiver, request_to
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from tests.delivery.receivers import Caller, Script
-
     from hookd.core.model import Outcome
     from hookd.delivery.http1 import HttpSender
     from hookd.delivery.sender import Request
+    from tests.delivery.receivers import Caller, Script
 
 SECRET = "s3cr3tcanary"
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 import trio.testing
-from tests.delivery.receivers import open_receiver, request_to
 
 from hookd.core.model import Cause, NoResponse, Response
 from hookd.delivery.connect import TcpConnector, is_own
 from hookd.delivery.http1 import open_sender
 from hookd.delivery.lookup import Lookups, resolve_name
 from hookd.delivery.sender import ConnectFailed
+from tests.delivery.receivers import open_receiver, request_to
 
 if TYPE_CHECKING:
     from hookd.core.model import Outcome

@@ -13,7 +13,6 @@ import trio
 import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.delivery.receivers import OK, answering, behave, open_receiver, request_to
 
 from hookd.core.config import Tls
 from hookd.core.model import Cause, NoResponse, Response, Secret
@@ -22,15 +21,15 @@ from hookd.delivery.connect import TcpConnector
 from hookd.delivery.http1 import open_sender
 from hookd.delivery.sender import ConnectFailed
 from hookd.delivery.trust import Contexts
+from tests.delivery.receivers import OK, answering, behave, open_receiver, request_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.delivery.receivers import Caller, Script
-
     from hookd.core.model import Outcome
     from hookd.delivery.sender import Sent
+    from tests.delivery.receivers import Caller, Script
 
 
 def locked_key() -> bytes:

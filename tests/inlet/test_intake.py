@@ -9,13 +9,13 @@ import structlog
 import trio
 import trio.testing
 from structlog.testing import capture_logs
-from tests.inlet.door import Door, make_config, make_line, make_webhook, open_door
 
 from hookd.core.config import EventType, Fault
 from hookd.core.model import Accepted, Duplicate, Event, Owed, Refusal, RefusalCode
 from hookd.core.wire import TOO_LONG
 from hookd.inlet import intake as intake_module
 from hookd.store.base import Failed, New
+from tests.inlet.door import Door, make_config, make_line, make_webhook, open_door
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 import trio.testing
-from tests.inlet.door import Door, make_config, make_line, open_door
 
 from hookd.core.config import Allow, EventType, Fault, Limits
 from hookd.inlet import connection as connection_module
 from hookd.inlet import unix
 from hookd.web.sockets import open_unix_listener
+from tests.inlet.door import Door, make_config, make_line, open_door
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

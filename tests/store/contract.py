@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+
+from hookd.core.model import Cause, Dead, Delivered, Event, Page, RetryAt, State, WebhookState
+from hookd.store.base import Attempts, Backlog, Claimed, Conflict, Deliveries, Exchanges, New, Seen, Wants
 from tests.store.making import (
     ALL,
     NO_ROOM,
@@ -30,9 +33,6 @@ from tests.store.making import (
     record,
     result_of,
 )
-
-from hookd.core.model import Cause, Dead, Delivered, Event, Page, RetryAt, State, WebhookState
-from hookd.store.base import Attempts, Backlog, Claimed, Conflict, Deliveries, Exchanges, New, Seen, Wants
 
 if TYPE_CHECKING:
     from hookd.core.model import Verdict

@@ -5,6 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
+from hookd.core.model import Cause, Dead, State, WebhookState
+from hookd.store.base import (
+    Bind,
+    Binding,
+    Deliveries,
+    Kill,
+    MoveWebhook,
+    Policy,
+    Redrive,
+    Resume,
+    Suspend,
+)
 from tests.store.making import (
     DAY,
     NOW,
@@ -25,19 +38,6 @@ from tests.store.making import (
     record,
     result_of,
     revise,
-)
-
-from hookd.core.model import Cause, Dead, State, WebhookState
-from hookd.store.base import (
-    Bind,
-    Binding,
-    Deliveries,
-    Kill,
-    MoveWebhook,
-    Policy,
-    Redrive,
-    Resume,
-    Suspend,
 )
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import trio
-from tests.store.making import NOW, bind, claims_of, owe, result_of
 
 from hookd.store.sqlite import open_sqlite_store
+from tests.store.making import NOW, bind, claims_of, owe, result_of
 
 
 async def main(state_dir: Path, run: str) -> None:

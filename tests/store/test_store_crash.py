@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import apsw
 import pytest
-from tests.store.conftest import ROOT
-from tests.store.making import bind, claim, deliveries
 
 from hookd.core.model import State
 from hookd.store.sqlite import open_sqlite_store
+from tests.store.conftest import ROOT
+from tests.store.making import bind, claim, deliveries
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,11 +6,11 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.store.making import ALL, accept_one, bind, claims_of, deliveries, make_event, owe, record
 
 from hookd.core.model import RefusalCode, State
 from hookd.store.base import Deliveries, Failed, New
 from hookd.store.sqlite import open_sqlite_store
+from tests.store.making import ALL, accept_one, bind, claims_of, deliveries, make_event, owe, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,6 @@ import trio
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.store.making import ALL, NOW, make_event, result_of
 
 from hookd.core.model import Cause, Dead, Delivered, Owed, RetryAt, WebhookState
 from hookd.store.base import (
@@ -33,6 +32,7 @@ from hookd.store.base import (
 )
 from hookd.store.memory import open_memory_store
 from hookd.store.sqlite import open_sqlite_store
+from tests.store.making import ALL, NOW, make_event, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
+from hookd.store.base import StoreUnusable
+from hookd.store.memory import open_memory_store
 from tests.store.contract import (
     AcceptContract,
     ClaimContract,
@@ -14,9 +17,6 @@ from tests.store.contract import (
     ReleaseContract,
 )
 from tests.store.contract_revise import BindContract, PruneContract, StepInContract
-
-from hookd.store.base import StoreUnusable
-from hookd.store.memory import open_memory_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 import trio
+
+from hookd.core.model import WebhookState
+from hookd.store.base import Policy, Seen, StoreLocked, StoreUnavailable, StoreUnusable
+from hookd.store.sqlite import open_sqlite_store
+from hookd.store.writing import Op
 from tests.store.contract import (
     AcceptContract,
     ClaimContract,
@@ -33,11 +38,6 @@ from tests.store.making import (
     record,
     revise,
 )
-
-from hookd.core.model import WebhookState
-from hookd.store.base import Policy, Seen, StoreLocked, StoreUnavailable, StoreUnusable
-from hookd.store.sqlite import open_sqlite_store
-from hookd.store.writing import Op
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.responses import Response
+
     from tests.web.conftest import Serve
 
 

@@ -12,22 +12,21 @@ import structlog
 import trio
 import trio.lowlevel
 import trio.testing
-from tests.web.conftest import read_all, read_reply, reset, split_replies
 
 from hookd.web.limits import HttpLimits
 from hookd.web.messages import Response
 from hookd.web.problem import problem
 from hookd.web.server import serve_http
 from hookd.web.sockets import open_unix_listener
+from tests.web.conftest import read_all, read_reply, reset, split_replies
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.web.conftest import Serve
-
     from hookd.web.messages import Request
     from hookd.web.sockets import Peer
+    from tests.web.conftest import Serve
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n"

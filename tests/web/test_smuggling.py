@@ -14,9 +14,8 @@ import pytest
 from hookd.web.messages import Response
 
 if TYPE_CHECKING:
-    from tests.web.conftest import Serve
-
     from hookd.web.messages import Request
+    from tests.web.conftest import Serve
 
 NEXT = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /first HTTP/1.1\r\nHost: a\r\n"
