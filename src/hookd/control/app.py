@@ -1,0 +1,163 @@
+"""The control API over HTTP: a small Starlette app, served on the control socket.
+
+Rules: a refusal is an RFC 9457 problem document, also where there is no such route; a body is JSON, read strictly, and
+every value of it is checked here; nothing else is decided here, `service` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hookd.control.service import ControlRefused, Service, describe_reloaded
+from hookd.core.model import Page
+from hookd.core.strictjson import JsonFault, parse_json
+from hookd.store.base import Attempts, Redrive, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+PROBLEM: Final = "application/problem+json"
+_DEFAULT_ROWS: Final = 10
+#: The store keeps 64 bits with a sign.
+_LARGEST: Final = 2**63 - 1
+_REDRIVE_TEXTS: Final = ("webhook", "delivery_id", "tenant", "type")
+_REDRIVE_NUMBERS: Final = ("since", "until")
+_ATTEMPTS: Final = frozenset({"webhook", "tenant", "type", "event_id", "since", "until", "order", "limit", "after"})
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def build_app(service: Service) -> Starlette:
+    """Give the ASGI app of the control API."""
+    api = _Api(service)
+    return Starlette(
+        routes=[
+            Route("/v1/status", _answer(api.status)),
+            Route("/v1/status/{id:path}", _answer(api.webhook_status)),
+            Route("/v1/event-types", _answer(api.event_types)),
+            Route("/v1/webhooks", _answer(api.webhooks)),
+            Route("/v1/webhooks/{id:path}/test", _answer(api.test), methods=["POST"]),
+            Route("/v1/webhooks/{id:path}", _answer(api.webhook)),
+            Route("/v1/attempts", _answer(api.attempts)),
+            Route("/v1/reload", _answer(api.reload), methods=["POST"]),
+            Route("/v1/redrive", _answer(api.redrive), methods=["POST"]),
+        ],
+        exception_handlers={HTTPException: _explain},
+    )
+
+
+class _Api:
+    """What each route asks of the service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def status(self, _request: Request) -> object:
+        return await self._service.status()
+
+    async def webhook_status(self, request: Request) -> object:
+        return await self._service.webhook_status(request.path_params["id"])
+
+    async def webhooks(self, _request: Request) -> object:
+        return await self._service.webhooks()
+
+    async def webhook(self, request: Request) -> object:
+        return self._service.webhook(request.path_params["id"])
+
+    async def event_types(self, _request: Request) -> object:
+        return self._service.event_types()
+
+    async def attempts(self, request: Request) -> object:
+        asked = request.query_params
+        _expect_known(set(asked), _ATTEMPTS)
+        order = asked.get("order", "newest")
+        if order not in {"newest", "oldest"}:
+            raise ControlRefused(422, "order is newest or oldest")
+        query = Attempts(
+            webhook=asked.get("webhook"),
+            tenant=asked.get("tenant"),
+            type=asked.get("type"),
+            event_id=asked.get("event_id"),
+            since=_number(asked.get("since"), "since"),
+            until=_number(asked.get("until"), "until"),
+            order="oldest" if order == "oldest" else "newest",
+        )
+        limit = _number(asked.get("limit"), "limit", least=1)
+        page = Page(limit=_DEFAULT_ROWS if limit is None else limit, after=_number(asked.get("after"), "after"))
+        return await self._service.attempts(query, page)
+
+    async def test(self, request: Request) -> object:
+        return await self._service.test(request.path_params["id"], await request.body() or None)
+
+    async def reload(self, _request: Request) -> object:
+        return describe_reloaded(await self._service.reload())
+
+    async def redrive(self, request: Request) -> object:
+        return {"redriven": await self._service.redrive(_read_redrive(parse_json(await request.body())))}
+
+
+def _read_redrive(body: object) -> Redrive:
+    """Read what to redrive: at least one key that narrows it, or `all: true` and nothing else."""
+    if isinstance(body, JsonFault):
+        raise ControlRefused(400, f"the body is not JSON as it must be: {body.message}")
+    if not isinstance(body, dict):
+        raise ControlRefused(422, "the body must be an object")
+    _expect_known(set(body), {*_REDRIVE_TEXTS, *_REDRIVE_NUMBERS, "all"})
+    everything = body.pop("all", False)
+    for name, value in body.items():
+        if name in _REDRIVE_TEXTS and not isinstance(value, str):
+            raise ControlRefused(422, f"{name} must be a string")
+        if name in _REDRIVE_NUMBERS and (type(value) is not int or abs(value) > _LARGEST):
+            raise ControlRefused(422, f"{name} must be a whole number of milliseconds since the epoch")
+    if everything is not (not body):
+        raise ControlRefused(422, "say what to redrive: webhook, delivery_id, since …; or all: true and nothing else")
+    return Redrive(**body)
+
+
+def _answer(ask: Callable[[Request], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            return Response(_encode(await ask(request)), media_type="application/json")
+        except ControlRefused as refused:
+            return _problem(refused.status, refused.message)
+        except StoreUnavailable:
+            return _problem(503, "the store is not available; the daemon is stopping")
+
+    return endpoint
+
+
+async def _explain(_request: Request, error: Exception) -> Response:
+    """Say that there is no such route, or not with this method."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else "something went wrong"
+    return _problem(status, f"the control API has no such thing: {detail}")
+
+
+def _expect_known(names: set[str], known: set[str] | frozenset[str]) -> None:
+    if names - known:
+        raise ControlRefused(422, f"it takes {', '.join(sorted(known))} and nothing else")
+
+
+def _number(text: str | None, name: str, *, least: int = -_LARGEST) -> int | None:
+    if text is None:
+        return None
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > len(str(_LARGEST)):
+        raise ControlRefused(422, f"{name} must be a whole number")
+    number = int(text)
+    if not least <= number <= _LARGEST:
+        raise ControlRefused(422, f"{name} must be a whole number, {least} at least")
+    return number
+
+
+def _problem(status: int, message: str) -> Response:
+    document = {"type": "about:blank", "status": status, "detail": message}
+    return Response(_encode(document), status_code=status, media_type=PROBLEM)

@@ -1,0 +1,202 @@
+"""Values of the road as JSON for people and programs that ask: definitions, attempts, exchanges, backlogs.
+
+Rules: instants are RFC 3339 in UTC; a secret is shown by where it stands (a reference) or as `***` (a literal),
+never by its value; keys are those of the YAML and of the log, so that one vocabulary serves for all three.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Final
+
+from hookd.core.addresses import TargetInvalid, parse_target
+from hookd.core.config import BasicAuth, BearerAuth, Reference, Text, Webhook
+from hookd.core.instants import format_instant
+
+if TYPE_CHECKING:
+    from hookd.core.model import Exchange
+    from hookd.store.base import AttemptRow, BacklogRow, ExchangeRow
+
+MASK: Final = "***"
+#: A header whose name has one of these in it holds a secret, wherever that was written.
+_TELLING: Final = ("auth", "cookie", "key", "passw", "secret", "token")
+
+
+def describe_text(text: Text, *, literal: str = MASK) -> object:
+    """Give a reference as it stands in YAML, and a literal as `literal`."""
+    return {str(text.kind): text.name} if isinstance(text, Reference) else literal
+
+
+def describe_url(text: Text) -> object:
+    """Give a URL without user info and query, which may be secret."""
+    if isinstance(text, Reference):
+        return describe_text(text)
+    try:
+        return parse_target(text).masked
+    except TargetInvalid:
+        return MASK
+
+
+def describe_header(name: str, value: Text) -> object:
+    """Give a header's value: a literal stands in a file that others read, unless its name says that it should not."""
+    telling = any(word in name.lower() for word in _TELLING)
+    return describe_text(value, literal=MASK if telling or not isinstance(value, str) else value)
+
+
+def describe_webhook(webhook: Webhook) -> dict[str, object]:
+    """Give a definition as it is in force, defaults and profile merged in, secrets masked."""
+    auth: object = None
+    if isinstance(webhook.auth, BearerAuth):
+        auth = {"bearer": describe_text(webhook.auth.token)}
+    elif isinstance(webhook.auth, BasicAuth):
+        username = webhook.auth.username
+        auth = {
+            "basic": {
+                "username": describe_text(username, literal=username if isinstance(username, str) else MASK),
+                "password": describe_text(webhook.auth.password),
+            }
+        }
+    sign = webhook.sign and {
+        "scheme": webhook.sign.scheme,
+        "secrets": [describe_text(secret) for secret in webhook.sign.secrets],
+    }
+    return {
+        "id": webhook.id,
+        "defined_at": str(webhook.place),
+        "name": webhook.name,
+        "profile": webhook.profile,
+        "active": webhook.active,
+        "paused": webhook.paused,
+        "tenant": webhook.tenant,
+        "url": describe_url(webhook.url),
+        "require_https": webhook.require_https,
+        "method": webhook.method,
+        "events": [{"event": trigger.pattern, "active": trigger.active} for trigger in webhook.triggers],
+        "filter": None if webhook.filter is None else webhook.filter.spec,
+        "body": {"format": webhook.body.format, "template": webhook.body.template.written},
+        "headers": {name: describe_header(name, value) for name, value in webhook.headers},
+        "auth": auth,
+        "sign": sign,
+        "secrets": {name: describe_text(value) for name, value in webhook.secrets.items()},
+        "timeout_s": webhook.timeout,
+        "retry": {
+            "schedule_s": list(webhook.retry.schedule),
+            "jitter": webhook.retry.jitter,
+            "max_age_s": webhook.retry.max_age,
+            "permanent": sorted(webhook.retry.permanent),
+        },
+        "rate_per_s": webhook.rate,
+        "concurrency": webhook.concurrency,
+        "ordered": webhook.ordered,
+        "max_pending": webhook.max_pending,
+        "suspend_after_s": webhook.suspend_after,
+        "allow_networks": [str(network) for network in webhook.allow_networks],
+        "tls": webhook.tls
+        and {
+            "ca": webhook.tls.ca,
+            "certificate": webhook.tls.certificate,
+            "key": None if webhook.tls.key is None else describe_text(webhook.tls.key),
+        },
+        "test_event": None if webhook.test_event is None else dict(webhook.test_event),
+        "tests": len(webhook.tests),
+        "fingerprint": webhook.fingerprint,
+    }
+
+
+def describe_attempt(row: AttemptRow) -> dict[str, object]:
+    """Give a line of the request log."""
+    attempt = row.attempt
+    return {
+        "seq": row.seq,
+        "webhook": row.webhook,
+        "tenant": row.tenant,
+        "event_id": row.event_id,
+        "event_type": row.event_type,
+        "delivery_id": row.delivery_id,
+        "attempt": attempt.number,
+        "started_at": format_instant(attempt.started_at),
+        "duration_ms": round(attempt.duration_ms, 1),
+        "outcome": attempt.outcome,
+        "cause": attempt.cause,
+        "detail": attempt.detail,
+        "status": attempt.status,
+        "url": attempt.url,
+        "revision": attempt.revision,
+        "state": row.state,
+        "next_attempt_at": _instant(row.next_attempt_at),
+        "response_excerpt": describe_bytes(attempt.excerpt) if attempt.excerpt else None,
+    }
+
+
+def _instant(instant: int | None) -> str | None:
+    return None if instant is None else format_instant(instant)
+
+
+def describe_bytes(content: bytes) -> object:
+    """Give bytes as text if they are UTF-8, else as `{"base64": …}`."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(content).decode()}
+
+
+def describe_exchange(exchange: Exchange) -> dict[str, object]:
+    """Give a whole request and its response."""
+    response: dict[str, object] | None = None
+    if exchange.response_status is not None:
+        response = {
+            "status": exchange.response_status,
+            "headers": [list(header) for header in exchange.response_headers],
+            "body": describe_bytes(exchange.response_body),
+        }
+    return {
+        "request": {
+            "method": exchange.method,
+            "url": exchange.url,
+            "headers": [list(header) for header in exchange.request_headers],
+            "body": describe_bytes(exchange.request_body),
+        },
+        "response": response,
+    }
+
+
+def describe_log_line(row: AttemptRow, kept: ExchangeRow | None) -> dict[str, object]:
+    """Give a line of the request log, with its request and response where they are kept."""
+    line = describe_attempt(row)
+    if kept is not None:
+        line.update(describe_exchange(kept.exchange))
+    return line
+
+
+def describe_backlog(row: BacklogRow, webhook: Webhook | None, *, in_flight: int) -> dict[str, object]:
+    """Give how a webhook stands; `state` is one word for the screen."""
+    state = row.state
+    word = "ok"
+    if webhook is None:
+        word = "missing"
+    elif state.suspended_at is not None:
+        word = "suspended"
+    elif not webhook.active:
+        word = "inactive"
+    elif webhook.paused:
+        word = "paused"
+    elif state.failures:
+        word = "failing"
+    return {
+        "webhook": row.webhook,
+        "state": word,
+        "pending": row.pending,
+        "held": row.held,
+        "dead": row.dead,
+        "delivered": row.delivered,
+        "in_flight": in_flight,
+        "oldest_pending_at": _instant(row.oldest_pending_at),
+        "next_due_at": _instant(row.next_due_at),
+        "failures": state.failures,
+        "failing_since": _instant(state.failing_since),
+        "paused_until": _instant(state.paused_until),
+        "suspended_at": _instant(state.suspended_at),
+        "suspended_cause": state.suspended_cause,
+        "last_error": state.last_error,
+        "last_success_at": _instant(state.last_success_at),
+    }

@@ -1,0 +1,281 @@
+"""What the control API can be asked, in values: no HTTP here.
+
+Rules: every answer is made of the running config, the store and what the daemon lends (`Lent`); nothing is kept
+here. What is refused is a `ControlRefused` with a status, for people to read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import trio.lowlevel
+
+from hookd import __version__
+from hookd.control.describe import (
+    describe_attempt,
+    describe_backlog,
+    describe_exchange,
+    describe_log_line,
+    describe_webhook,
+)
+from hookd.control.trial import build_test, write_test_event
+from hookd.core.instants import format_instant
+from hookd.core.model import Page, Refusal, State, WebhookState
+from hookd.core.paths import did_you_mean, shown
+from hookd.store.base import AttemptRow, Attempts, Backlog, BacklogRow, Exchanges, Redrive
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+    from hookd.core.config import Config, Place, Webhook
+    from hookd.core.model import Event, Result
+    from hookd.store.base import Store
+
+T = TypeVar("T")
+
+#: Rows that one request may list.
+MOST_ROWS: Final = 10_000
+#: Rows of one chunk of a redrive: small enough that deliveries flow between the chunks.
+CHUNK: Final = 1_000
+#: Rows that are described before others have their turn: a millisecond or two.
+TURN: Final = 100
+
+
+class ControlRefused(Exception):  # noqa: N818  a fact
+    """What was asked is not so; `status` is HTTP's word for it."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A problem of the config, for people."""
+
+    place: Place
+    message: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """What a reload came to."""
+
+    changed: bool
+    revision: str
+    problems: tuple[Fault, ...] = ()
+    restart_required: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lent:
+    """What the daemon lends to the control API."""
+
+    store: Store
+    current_config: Callable[[], Config]
+    now: Callable[[], int]
+    new_id: Callable[[], str]
+    started_at: int
+    pid: int
+    in_flight: Callable[[str], int]
+    wake: Callable[[], None]
+    last_rejected: Callable[[], Reloaded | None]
+    reload: Callable[[], Awaitable[Reloaded]]
+    attempt: Callable[[Webhook, Event], Awaitable[Result]]
+
+
+class Service:
+    """The answers."""
+
+    def __init__(self, lent: Lent) -> None:
+        self._lent = lent
+
+    def _webhook(self, name: str) -> Webhook:
+        webhook = self._lent.current_config().webhooks.get(name)
+        if webhook is None:
+            raise self._no_webhook(name, "in the running config")
+        return webhook
+
+    def _no_webhook(self, name: str, where: str) -> ControlRefused:
+        hint = did_you_mean(name, self._lent.current_config().webhooks)
+        return ControlRefused(404, f"there is no webhook `{shown(name)}` {where}{hint}")
+
+    async def status(self) -> dict[str, object]:
+        """Give the whole daemon on one screen."""
+        lent = self._lent
+        config = lent.current_config()
+        webhooks = await self._backlog(None)
+        rejected = lent.last_rejected()
+        needs = [row["webhook"] for row in webhooks if row["state"] == "suspended"]
+        return {
+            "version": __version__,
+            "pid": lent.pid,
+            "started_at": format_instant(lent.started_at),
+            "revision": str(config.revision),
+            "config_rejected": None if rejected is None else describe_reloaded(rejected),
+            "webhooks": len(config.webhooks),
+            "pending": sum(int(str(row["pending"])) for row in webhooks),
+            "held": sum(int(str(row["held"])) for row in webhooks),
+            "dead": sum(int(str(row["dead"])) for row in webhooks),
+            "delivered": sum(int(str(row["delivered"])) for row in webhooks),
+            "in_flight": sum(int(str(row["in_flight"])) for row in webhooks),
+            "healthy": rejected is None and not needs,
+            "backlog": webhooks,
+        }
+
+    async def webhook_status(self, name: str) -> dict[str, object]:
+        """Give how one webhook stands; also one that is no longer in the files, if the store knows it."""
+        rows = await self._backlog(name)
+        if not rows:
+            raise self._no_webhook(name, "in the running config, nor in the store")
+        return rows[0]
+
+    async def _backlog(self, name: str | None) -> list[dict[str, object]]:
+        lent = self._lent
+        config = lent.current_config()
+        rows = {row.webhook: row for row in await lent.store.read(Backlog(webhook=name), Page(limit=1_000_000))}
+        for known in config.webhooks if name is None else [name]:
+            if known in config.webhooks and known not in rows:
+                rows[known] = _empty_backlog(known)
+        return [
+            describe_backlog(rows[each], config.webhooks.get(each), in_flight=lent.in_flight(each))
+            async for each in _by_turns(sorted(rows))
+        ]
+
+    async def webhooks(self) -> list[dict[str, object]]:
+        """List the webhooks of the running config."""
+        keys = ("id", "name", "active", "paused", "tenant", "url", "events", "profile", "defined_at")
+        listed = []
+        async for _, webhook in _by_turns(sorted(self._lent.current_config().webhooks.items())):
+            described = describe_webhook(webhook)
+            listed.append({key: described[key] for key in keys})
+        return listed
+
+    def webhook(self, name: str) -> dict[str, object]:
+        """Give a definition as it is in force."""
+        return describe_webhook(self._webhook(name))
+
+    def event_types(self) -> list[dict[str, object]]:
+        """List the catalogue."""
+        types = self._lent.current_config().event_types
+        return [
+            {"type": each.name, "description": each.description, "require": list(each.require)}
+            for _, each in sorted(types.items())
+        ]
+
+    async def attempts(self, query: Attempts, page: Page) -> list[dict[str, object]]:
+        """Give the request log, with the whole exchange of each attempt for which it is kept."""
+        rows = list(await self._lent.store.read(query, Page(limit=min(page.limit, MOST_ROWS), after=page.after)))
+        kept = {}
+        if query.webhook is not None and rows:
+            kept = {row.row.seq: row for row in await self._lent.store.read(Exchanges(webhook=query.webhook), Page())}
+        elif query.webhook is not None:
+            await self._expect_known(query.webhook)
+        return [describe_log_line(row, kept.get(row.seq)) async for row in _by_turns(rows)]
+
+    async def _expect_known(self, name: str) -> None:
+        if name not in self._lent.current_config().webhooks:
+            await self.webhook_status(name)
+
+    async def reload(self) -> Reloaded:
+        """Read the files now, and wait for what comes of it."""
+        return await self._lent.reload()
+
+    async def redrive(self, change: Redrive) -> int:
+        """Make dead deliveries due again; give how many.
+
+        What dies while this runs is not meant: a webhook that kills what it gets at once would be redriven for ever.
+        """
+        if change.webhook is not None:
+            await self._expect_known(change.webhook)
+        until = self._lent.now() + 1
+        change = replace(change, until=until if change.until is None else min(change.until, until))
+        total = 0
+        while True:
+            revised = await self._lent.store.revise(change, CHUNK, self._lent.now())
+            if revised.refused is not None:
+                raise ControlRefused(409, revised.refused)
+            total += revised.changed
+            if revised.done:
+                self._lent.wake()
+                return total
+
+    async def test(self, name: str, written: bytes | None) -> dict[str, object]:
+        """Send one event to one webhook, past triggers, filters and holds; give the request and the response.
+
+        `written` is the event as a producer would write it; None: the webhook's `test_event`.
+        """
+        lent = self._lent
+        webhook = self._webhook(name)
+        event_id = lent.new_id()
+        if written is None:
+            if webhook.test_event is None:
+                raise ControlRefused(422, f"webhook `{name}` has no test_event: name an event with --type and --data")
+            written = write_test_event(webhook.test_event, event_id)
+        event = build_test(lent.current_config(), webhook, written, now=lent.now(), event_id=event_id)
+        if isinstance(event, Refusal):
+            where = f" at {event.path}" if event.path else ""
+            raise ControlRefused(422, f"the test event is refused: {event.code}{where}: {event.message}")
+        if isinstance(event, str):
+            raise ControlRefused(422, event)
+        result = await lent.attempt(webhook, event)
+        row = AttemptRow(
+            seq=0,
+            webhook=name,
+            delivery_id=result.claim.delivery_id,
+            event_id=event.id,
+            event_type=event.type,
+            tenant=event.tenant,
+            attempt=result.attempt,
+            state=State.DELIVERED if result.attempt.outcome == "delivered" else State.DEAD,
+            next_attempt_at=None,
+        )
+        described = describe_attempt(row)
+        del described["seq"]
+        if result.exchange is not None:
+            described.update(describe_exchange(result.exchange))
+        return described
+
+
+def describe_reloaded(reloaded: Reloaded) -> dict[str, object]:
+    """Give what a reload came to."""
+    return {
+        "changed": reloaded.changed,
+        "revision": reloaded.revision,
+        "problems": [
+            {
+                "file": fault.place.file,
+                "line": fault.place.line,
+                "column": fault.place.column,
+                "code": fault.code,
+                "message": fault.message,
+            }
+            for fault in reloaded.problems
+        ],
+        "restart_required": list(reloaded.restart_required),
+    }
+
+
+async def _by_turns(rows: Iterable[T]) -> AsyncIterator[T]:
+    """Give rows one by one, and others their turn between: ten thousand take a tenth of a second to describe."""
+    for number, row in enumerate(rows):
+        if number % TURN == TURN - 1:
+            await trio.lowlevel.checkpoint()
+        yield row
+
+
+def _empty_backlog(name: str) -> BacklogRow:
+    return BacklogRow(
+        webhook=name,
+        bound=True,
+        pending=0,
+        held=0,
+        dead=0,
+        delivered=0,
+        oldest_pending_at=None,
+        next_due_at=None,
+        state=WebhookState(webhook=name),
+    )
