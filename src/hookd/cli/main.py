@@ -1,0 +1,180 @@
+"""`hookd VERB`: the list of the verbs, and what becomes of what goes wrong.
+
+Rules of this module:
+
+1. A verb is imported when it is called, so that `hookd --help` and shell completion are quick.
+2. What a user can mend is a `CliError` with an exit code and one message. No traceback ever reaches a user, also not
+   out of a group of errors, a closed stream or a pipe that nobody reads any more.
+3. What is printed is UTF-8 in a pipe, whatever the locale; a character that a terminal cannot show is escaped.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from contextlib import suppress
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from hookd import __version__
+from hookd.cli.errors import CliError, ExitCode
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+#: verb -> (module, one line of help). The help stands here so that listing the verbs imports none of them.
+_VERBS: Final = {
+    "run": ("hookd.cli.run", "Run the daemon."),
+    "check": ("hookd.cli.check", "Check the config and run its tests."),
+    "send": ("hookd.cli.send", "Send events to the daemon."),
+    "test": ("hookd.cli.test", "Send a webhook its test event; show request and response."),
+    "attempts": ("hookd.cli.attempts", "Show the request log."),
+    "status": ("hookd.cli.status", "Show health, backlog and the last config error."),
+    "list": ("hookd.cli.ask", "List the webhooks of the running config."),
+    "show": ("hookd.cli.ask", "Show a webhook as it is in force."),
+    "reload": ("hookd.cli.ask", "Read the config again and wait for the result."),
+    "redrive": ("hookd.cli.ask", "Make dead deliveries due again."),
+    "listen": ("hookd.cli.listen", "Receive webhooks and print them."),
+    "demo": ("hookd.cli.demo", "See it all work, in half a minute."),
+    "init": ("hookd.cli.files", "Write a first config."),
+    "schema": ("hookd.cli.files", "Print a JSON Schema: of the config, or of the log."),
+    "secret": ("hookd.cli.files", "Make a signing secret."),
+    "completion": ("hookd.cli.files", "Print the completion script of a shell."),
+}
+
+
+class _Verbs(click.Group):
+    """A group whose verbs are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Give the verbs in the order in which people meet them."""
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's
+        """Import one verb."""
+        if cmd_name not in _VERBS:
+            return None
+        command = getattr(importlib.import_module(_VERBS[cmd_name][0]), f"{cmd_name}_command")
+        assert isinstance(command, click.Command)  # noqa: S101  every entry of the table names one
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's
+        """List the verbs without importing them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in _VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the verb that was meant."""
+        import difflib
+
+        if args and args[0] not in _VERBS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], _VERBS, n=1)
+            ctx.fail(f"there is no verb {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a verb without importing any."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, (_, text) in _VERBS.items() if name.startswith(incomplete)]
+        # Not the group's own, which would import every verb to ask whether it is hidden.
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+@click.group(
+    cls=_Verbs,
+    subcommand_metavar="VERB [ARGUMENTS]…",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="hookd")
+def cli() -> None:
+    """Deliver webhooks: defined in YAML under version control, stored durably, signed, retried, logged."""
+
+
+def main() -> None:
+    """Run a verb and end the process with its exit code."""
+    _mend_streams()
+    try:
+        code: object = cli.main(prog_name="hookd", standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit:
+        raise  # shell completion ends itself
+    except BaseException as error:  # noqa: BLE001  the last word: whatever it is, a user reads a sentence
+        cause = find_cause(error)
+        code = choose_code(cause)
+        with suppress(OSError):  # standard error may be full, or gone
+            _explain(cause)
+        _drop_output()
+    sys.exit(code if isinstance(code, int) else ExitCode.FINE)
+
+
+def _mend_streams() -> None:
+    """Make standard streams that are closed, or speak another encoding than UTF-8, ones that can be used."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123  it stays open
+    out = sys.stdout
+    if isinstance(out, TextIOWrapper):
+        # Programs read UTF-8, whatever the locale; a terminal gets what it can show.
+        out.reconfigure(encoding=None if out.isatty() else "utf-8", errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Let go of what could not be written, so that Python does not try it again at its end and complain."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def find_cause(error: BaseException) -> BaseException:
+    """Give the one error of a group that a user is told: what is theirs before what is ours."""
+    leaves = [error]
+    while groups := [each for each in leaves if isinstance(each, BaseExceptionGroup)]:
+        leaves = [each for each in leaves if each not in groups]
+        leaves.extend(each for group in groups for each in group.exceptions)
+    for kind in (CliError, KeyboardInterrupt, BrokenPipeError):
+        found = next((each for each in leaves if isinstance(each, kind)), None)
+        if found is not None:
+            return found
+    return leaves[0]
+
+
+def choose_code(error: BaseException) -> int:
+    """Give the exit code that an error ends with."""
+    if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    if isinstance(error, click.ClickException):
+        return error.exit_code
+    if isinstance(error, CliError):
+        return error.code
+    if isinstance(error, BrokenPipeError):
+        return ExitCode.FINE  # the reader of our output went away (`| head`), which is no error of ours
+    return ExitCode.NOT_SO if isinstance(error, OSError) else ExitCode.BUG
+
+
+def _explain(error: BaseException) -> None:
+    """Say what went wrong on standard error."""
+    text = ""
+    if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+        text = "interrupted"
+    elif isinstance(error, click.ClickException):
+        error.show()
+    elif isinstance(error, CliError):
+        text = str(error)
+    elif isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        where = f" {error.filename}" if error.filename else ""
+        text = f"the system refused{where}: {error.strerror or type(error).__name__}"
+    elif os.environ.get("HOOKD_TRACEBACK"):
+        traceback.print_exception(error)
+    elif not isinstance(error, OSError):
+        # Not its own text: that may hold a payload or a secret.
+        text = f"this should not have happened ({type(error).__name__}); with HOOKD_TRACEBACK=1 it shows where"
+    if text:
+        print(f"hookd: {text}", file=sys.stderr, flush=True)
