@@ -23,8 +23,8 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
@@ -51,15 +51,18 @@ def format_time(seconds: float) -> str:
 
 
 class LineWriter:
-    """A bounded buffer of ready lines and the thread that writes them to a file descriptor."""
+    """A bounded buffer of ready lines and the thread that writes them to a file descriptor.
+
+    Each side has a counter of its own and the queue is C's, so neither ever waits for a lock that the other holds
+    while it wants the interpreter. `write` is called by one thread.
+    """
 
     def __init__(self, descriptor: int, *, limit: int = BUFFER_BYTES) -> None:
         self._descriptor = descriptor
         self._limit = limit
-        self._lines: deque[bytes] = deque()
-        self._size = 0
-        self._closing = False
-        self._ready = threading.Condition()
+        self._lines: SimpleQueue[bytes] = SimpleQueue()
+        self._taken = 0  # bytes, by `write`
+        self._gone = 0  # bytes, by the thread
         self.dropped = 0
         self._untold = 0
         self._thread = threading.Thread(target=self._run, name="hookd-log", daemon=True)
@@ -67,40 +70,28 @@ class LineWriter:
 
     def write(self, lines: bytes, count: int = 1) -> None:
         """Take ready lines, each ended by a newline; drop them if the reader is too far behind."""
-        with self._ready:
-            if self._size + len(lines) > self._limit:
-                self.dropped += count
-                self._untold += count
-                return
-            self._lines.append(lines)
-            self._size += len(lines)
-            self._ready.notify()
+        if self._taken - self._gone + len(lines) > self._limit:
+            self.dropped += count
+            self._untold += count
+            return
+        if self._untold:
+            lines = _line({"msg": "log.dropped", "level": "warning", "lines": self._untold}) + lines
+            self._untold = 0
+        self._taken += len(lines)
+        self._lines.put(lines)
 
     def close(self) -> None:
         """Write what is left, for at most `CLOSE_S` seconds."""
-        with self._ready:
-            self._closing = True
-            self._ready.notify()
+        last = _line({"msg": "log.dropped", "level": "warning", "lines": self._untold}) if self._untold else b""
+        self._lines.put(last)
+        self._lines.put(b"")
         self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
-        while True:
-            with self._ready:
-                while not self._lines and not self._closing:
-                    self._ready.wait()
-                if not self._lines:
-                    return
-                chunk = b"".join(self._lines)
-                self._lines.clear()
+        while chunk := self._lines.get():
             if not self._put(chunk):
                 return
-            with self._ready:
-                self._size -= len(chunk)
-                if self._untold:
-                    line = _line({"msg": "log.dropped", "level": "warning", "lines": self._untold})
-                    self._lines.appendleft(line)
-                    self._size += len(line)
-                    self._untold = 0
+            self._gone += len(chunk)
 
     def _put(self, chunk: bytes) -> bool:
         view = memoryview(chunk)
