@@ -49,6 +49,7 @@ from hookd.web.server import serve_http
 from hookd.web.sockets import AddressUnusable, inode_of, open_tcp_listeners, open_unix_listener, remove_unix_socket
 
 if TYPE_CHECKING:
+    from hookd.config.load import Loaded
     from hookd.config.references import Secrets
     from hookd.config.reload import Report
     from hookd.core.config import Config, Webhook
@@ -78,11 +79,19 @@ class StartFailed(Exception):  # noqa: N818  a fact, told to a person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """Where a config came from: its main file, and what was read of all of them."""
+
+    main: Path
+    loaded: Loaded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What a run is given. `main` None: the config stands in no file and is never reloaded."""
+    """What a run is given. `files` None: the config stands in no file and is never reloaded."""
 
     config: Config
-    main: Path | None
+    files: Files | None
     secrets: Secrets
     log: Log
     notifier: Notifier
@@ -191,7 +200,8 @@ class Daemon:
             dispatcher.config_changed()
             setting.notifier.status(_describe_state(new))
 
-        reloader = None if setting.main is None else Reloader(setting.main, self._live, apply)
+        files = setting.files
+        reloader = None if files is None else Reloader(files.main, self._live, apply, files.loaded)
         return _Parts(store=store, dispatcher=dispatcher, intake=intake, reloader=reloader)
 
     async def _open_sockets(self, opened: AsyncExitStack) -> Listening:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -137,6 +139,16 @@ def test_a_second_daemon_on_the_same_state_says_who_holds_it(daemon_of: Callable
     assert code == 75
     assert str(first.process.pid) in err
     assert first.stop() == 0
+
+
+def test_a_reload_that_is_asked_for_too_early_ends_nothing(daemon_of: Callable[..., Daemon]) -> None:
+    daemon = daemon_of("webhooks: {}\n")
+    process = daemon.spawn()
+    time.sleep(0.15)  # the interpreter itself needs a moment; what hookd adds to it is covered
+    while not any(line["msg"] == "daemon.ready" for line in daemon.lines):
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.01)
+    assert daemon.stop() == 0
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ class Demo:
                     daemon = Daemon(
                         Setting(
                             config=config,
-                            main=None,
+                            files=None,
                             secrets=self.secrets,
                             log=log,
                             notifier=Notifier({}),

@@ -7,14 +7,15 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+import structlog
 import trio
 
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.places import config_option, find_config
-from hookd.config.load import load_config
+from hookd.config.load import load
 from hookd.config.problems import ConfigInvalid, render_problems
 from hookd.config.references import SecretReader
-from hookd.daemon import Daemon, Setting, StartFailed
+from hookd.daemon import Daemon, Files, Setting, StartFailed
 from hookd.logs import open_log
 from hookd.systemd import Notifier, credentials_directory
 
@@ -32,28 +33,29 @@ def run_command(config: Path | None) -> int:
     os.umask(_UMASK)
     main = find_config(config)
     try:
-        loaded = load_config(main)
+        loaded = load(main)
     except ConfigInvalid as invalid:
         print(render_problems(invalid.problems, invalid.sources), end="", file=sys.stderr)
         raise CliError(f"{main}: the config is not valid; nothing was started", ExitCode.BAD_CONFIG) from None
-    with open_log(sys.stdout, loaded.daemon.log_level) as log:
+    with open_log(sys.stdout, loaded.config.daemon.log_level) as log:
         daemon = Daemon(
             Setting(
-                config=loaded,
-                main=main,
+                config=loaded.config,
+                files=Files(main=main, loaded=loaded),
                 secrets=SecretReader(credentials_directory(), os.environ),
                 log=log,
                 notifier=Notifier(),
             )
         )
-        failed: StartFailed | None = None
-        good = False
         try:
             good = trio.run(daemon.run)
         except* StartFailed as group:
-            failed = next(each for each in _leaves(group) if isinstance(each, StartFailed))
-    if failed is not None:
-        raise CliError(str(failed), ExitCode.TRY_AGAIN if failed.again else ExitCode.NOT_ALLOWED)
+            start = next(each for each in _leaves(group) if isinstance(each, StartFailed))
+            code = ExitCode.TRY_AGAIN if start.again else ExitCode.NOT_ALLOWED
+            raise CliError(str(start), code) from None
+        except* Exception as group:
+            structlog.get_logger().error("daemon.failed", exc_info=_leaves(group)[0])
+            raise
     return ExitCode.FINE if good else ExitCode.NOT_SO
 
 

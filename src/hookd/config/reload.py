@@ -77,12 +77,18 @@ class Reloader:
     `apply(old, new)` puts a good config to work: when it returns, the new one runs. It is not called concurrently.
     """
 
-    def __init__(self, main: Path, live: LiveConfig, apply: Callable[[Config, Config], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        main: Path,
+        live: LiveConfig,
+        apply: Callable[[Config, Config], Awaitable[None]],
+        seen: Loaded | None = None,
+    ) -> None:
         self._main = main
         self._live = live
         self._apply = apply
         self._started = live.current.daemon
-        self._seen: Loaded | Rejected | None = None  # at the last look
+        self._seen: Loaded | Rejected | None = seen  # at the last look, or when the daemon started
         self._last = Report(changed=False, revision=str(live.current.revision))
         self._asked = 0
         self._answered = 0

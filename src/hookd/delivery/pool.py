@@ -5,7 +5,8 @@ Rules of this module:
 1. The last one back is the first one out: a few are kept warm and the rest grow old and go.
 2. A connection waits at most 4 s (receivers close idle ones; Node's default is 5 s) and lives at most 60 s, so that
    a moved name, a rotated certificate or a closed network is seen under constant load too.
-3. At most 32 wait in a lane and 1,024 in all; the one that waited longest goes first.
+3. At most 256 wait in a lane, which is as many as may be in flight at all (a lower bound made two requests in five
+   of a webhook with 64 slots connect anew), and 1,024 in all; the one that waited longest goes first.
 4. A lane is looked up once per request (its key may hold networks, which are slow to hash). It is known once a
    connection waits in it, and an empty one is forgotten at the next sweep.
 """
