@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from hookd.logs import LINE_BYTES, LineWriter, format_time, open_log
+from hookd.logs import LINE_BYTES, LineWriter, open_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,11 +107,3 @@ def test_a_reader_that_stalls_stalls_nobody_and_is_told_what_it_missed() -> None
     told = [json.loads(text) for text in texts if b"log.dropped" in text]
     assert sum(each["lines"] for each in told) == writer.dropped
     assert len(texts) - len(told) == 2_000 - writer.dropped
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "1970-01-01T00:00:00.000Z"), (1_795_278_005.25, "2026-11-21T16:20:05.250Z")],
-)
-def test_instants_are_rfc_3339_in_utc(seconds: float, text: str) -> None:
-    assert text == format_time(seconds)

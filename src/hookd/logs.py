@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import msgspec
 import structlog
 
+from hookd.core.instants import format_instant
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
@@ -44,10 +46,8 @@ _PRIORITY: Final = {"debug": b"<7>", "info": b"<6>", "warning": b"<4>", "error":
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def format_time(seconds: float) -> str:
-    """Give an instant (seconds since the epoch) as RFC 3339 in UTC with milliseconds."""
-    whole = int(seconds)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{int((seconds - whole) * 1000):03d}Z"
+def _now() -> str:
+    return format_instant(time.time_ns() // 1_000_000)
 
 
 class LineWriter:
@@ -107,7 +107,7 @@ class LineWriter:
 
 def _line(fields: Mapping[str, object]) -> bytes:
     """Encode one line; one that is too long loses its longest texts, and says so."""
-    ordered = {"time": format_time(time.time()), "level": fields["level"], "msg": fields["msg"], **fields}
+    ordered = {"time": _now(), "level": fields["level"], "msg": fields["msg"], **fields}
     line = _encode(ordered)
     while len(line) > LINE_BYTES - 8:
         key = max((k for k in ordered if k not in {"time", "level", "msg"}), key=lambda k: len(_encode(ordered[k])))
@@ -161,7 +161,7 @@ class Log:
 
     def attempted(self, batch: Sequence[Mapping[str, object]]) -> None:
         """Write a `delivery.attempted` line for each mapping of fields, in one write."""
-        moment = format_time(time.time())
+        moment = _now()
         lines: list[bytes] = []
         for fields in batch:
             good = fields.get("outcome") == "delivered"
@@ -185,7 +185,7 @@ class Log:
 
     def _finish(self, _logger: object, _name: str, fields: MutableMapping[str, Any]) -> bytes:
         level = "error" if fields["level"] in {"critical", "exception"} else fields["level"]
-        head = {"time": format_time(time.time()), "level": level, "msg": fields.pop("event")}
+        head = {"time": _now(), "level": level, "msg": fields.pop("event")}
         del fields["level"]
         return self.render({**head, **fields})
 

@@ -17,10 +17,11 @@ import difflib
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
+
+from hookd.core.instants import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -167,10 +168,4 @@ def event_time(event: Event) -> str:
     """Give the event's time as its producer wrote it, else its acceptance: RFC 3339, UTC, milliseconds."""
     if event.time is not None:
         return event.time
-    second, ms = divmod(event.accepted_at, 1000)
-    return f"{_second(second)}.{ms:03d}Z"
-
-
-@lru_cache(maxsize=64)  # events of the same second come together, and formatting a date is most of a small render
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return format_instant(event.accepted_at)

@@ -14,7 +14,6 @@ Rules of this module:
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -22,6 +21,7 @@ import structlog
 import trio
 
 from hookd.core.addresses import TargetInvalid, parse_target
+from hookd.core.instants import format_instant
 from hookd.core.model import Attempt, Dead, Response, Result, RetryAt
 from hookd.core.retry import classify
 from hookd.delivery.mask import build_exchange
@@ -260,11 +260,6 @@ def describe(result: Result) -> Fields:
         fields["detail"] = attempt.detail
         fields["url"] = attempt.url
     return fields
-
-
-def format_instant(instant: int) -> str:
-    """Give milliseconds since the epoch as RFC 3339 in UTC with milliseconds."""
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(instant // 1000))}.{instant % 1000:03d}Z"
 
 
 def _name(result: Result) -> Fields:
