@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookd.core.addresses import Target, TargetInvalid, denied, header_problem, opened, parse_target
+from hookd.core.addresses import Target, TargetInvalid, denied, header_problem, opened, parse_target, tells_secret
 
 SECRET = "s3cr3tcanary"
 
@@ -377,3 +377,13 @@ def test_these_headers_can_be_sent(name: str, value: str) -> None:
 
 def test_equal_targets_are_equal() -> None:
     assert parse_target("http://a.example/x") == Target("http", "a.example", 80, "/x")
+
+
+@pytest.mark.parametrize("name", ["X-Api-Key", "Authorization", "Cookie", "X-Auth", "X-SecretToken"])
+def test_a_header_that_holds_a_secret_tells_so_by_its_name(name: str) -> None:
+    assert tells_secret(name)
+
+
+@pytest.mark.parametrize("name", ["X-Team", "Accept", "User-Agent"])
+def test_other_headers_hold_none(name: str) -> None:
+    assert not tells_secret(name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Final
 
-from hookd.core.addresses import TargetInvalid, parse_target
+from hookd.core.addresses import TargetInvalid, parse_target, tells_secret
 from hookd.core.config import BasicAuth, BearerAuth, Reference, Text, Webhook
 from hookd.core.instants import format_instant
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from hookd.store.base import AttemptRow, BacklogRow, ExchangeRow
 
 MASK: Final = "***"
-#: A header whose name has one of these in it holds a secret, wherever that was written.
-_TELLING: Final = ("auth", "cookie", "key", "passw", "secret", "token")
 
 
 def describe_text(text: Text, *, literal: str = MASK) -> object:
@@ -39,7 +37,7 @@ def describe_url(text: Text) -> object:
 
 def describe_header(name: str, value: Text) -> object:
     """Give a header's value: a literal stands in a file that others read, unless its name says that it should not."""
-    telling = any(word in name.lower() for word in _TELLING)
+    telling = tells_secret(name)
     return describe_text(value, literal=MASK if telling or not isinstance(value, str) else value)
 
 

@@ -98,6 +98,10 @@ class TargetInvalid(Exception):  # noqa: N818  a fact about a text of the user, 
     """A URL that requests cannot be sent to; the message says why and quotes nothing of it but the host or port."""
 
 
+#: What stands in the names of headers that hold a secret.
+_TELLING: Final = ("auth", "cookie", "key", "passw", "secret", "token")
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where a request goes. `host` is ASCII, in lower case, an IPv6 literal without its brackets.
@@ -295,3 +299,9 @@ def _value_problem(value: str) -> str | None:
     if value != value.strip():
         return "begins or ends with white space"
     return None
+
+
+def tells_secret(name: str) -> bool:
+    """Tell whether a header of this name holds a secret, wherever its value was written."""
+    lowered = name.lower()
+    return any(word in lowered for word in _TELLING)

@@ -2,7 +2,8 @@
 
 Rules of this module:
 
-1. A secret is every text that went into the request from `auth`, `secrets`, and from a reference in `headers` or `url`.
+1. A secret is every text that went into the request from `auth`, `secrets`, from a reference in `headers` or `url`, and
+   from a header whose name tells one (`X-Api-Key`), wherever its value was written.
    (Signing secrets never go out; a signature is no secret.)
 2. The headers that carry a secret are masked whole. In bodies, and in what the receiver sends back (many echo the
    request), every occurrence is masked, in each form that the text may take there: as it is, inside a JSON

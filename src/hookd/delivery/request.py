@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from hookd.config.references import SecretUnreadable
-from hookd.core.addresses import TargetInvalid, header_problem, parse_target
+from hookd.core.addresses import TargetInvalid, header_problem, parse_target, tells_secret
 from hookd.core.config import BasicAuth, BearerAuth, Reference
 from hookd.core.model import Cause, NoResponse, Secret
 from hookd.core.signing import SecretInvalid, SigningKey, parse_secret, sign
@@ -195,7 +195,10 @@ def _headers(webhook: Webhook, read: _Read) -> tuple[list[tuple[str, str]], dict
             raise _Unusable(f"the header {name} cannot be sent")
     if not any(name.lower() == "content-type" for name, _ in headers):
         headers.insert(0, ("content-type", JSON_TYPE if webhook.body.format == "json" else FORM_TYPE))
-    return headers, {name.lower(): read(text) for name, text in webhook.headers if isinstance(text, Reference)}
+    secret = {
+        name.lower(): read(text) for name, text in webhook.headers if isinstance(text, Reference) or tells_secret(name)
+    }
+    return headers, secret
 
 
 def _authorization(auth: BearerAuth | BasicAuth | None, read: _Read) -> tuple[str, str] | None:
