@@ -204,9 +204,8 @@ def _tell_exception(_logger: object, _name: str, fields: MutableMapping[str, Any
     return fields
 
 
-def stop_logging() -> None:
-    """Make every logger silent again, as it is before `open_log`: a CLI verb has no log."""
-    structlog.reset_defaults()
+def silence_log() -> None:
+    """Make every logger silent: a verb that is no daemon has no log, and standard output is for what it prints."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
@@ -214,7 +213,11 @@ def stop_logging() -> None:
 def open_log(
     stream: TextIO, level: str, *, environ: Mapping[str, str] = os.environ, readable: bool | None = None
 ) -> Iterator[Log]:
-    """Send the process's log to a stream: readable on a terminal, else JSON; write what is left when it closes."""
+    """Send the process's log to a stream: readable on a terminal, else JSON.
+
+    When it closes, what is left is written, and loggers are what they were before.
+    """
+    before = structlog.get_config() if structlog.is_configured() else None
     descriptor = stream.fileno()
     terminal = stream.isatty() if readable is None else readable
     log = Log(
@@ -234,4 +237,6 @@ def open_log(
         yield log
     finally:
         log.writer.close()
-        stop_logging()
+        structlog.reset_defaults()
+        if before is not None:
+            structlog.configure(**before)

@@ -28,7 +28,7 @@ from hookd.core.config import Control, Reference, UnixInlet
 from hookd.core.signing import generate_secret, parse_secret
 from hookd.daemon import Daemon, Setting
 from hookd.delivery.connection import Connection
-from hookd.logs import open_log
+from hookd.logs import open_log, silence_log
 from hookd.systemd import Notifier
 from hookd.web.server import serve_http
 from hookd.web.sockets import open_tcp_listeners
@@ -54,6 +54,7 @@ def demo_command(*, all_headers: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="hookd-demo-") as folder:
         demo = Demo(Path(folder), all_headers=all_headers)
         try:
+            silence_log()
             trio.run(demo.run)
         except* trio.TooSlowError:
             message = f"the demo did not end within {PATIENCE_S:g} s; it saw {len(demo.received)} requests"

@@ -19,6 +19,7 @@ from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.output import print_json_line
 from hookd.cli.places import output_option
 from hookd.cli.receiver import Answer, Received, Receiver, describe_received, format_received
+from hookd.logs import silence_log
 from hookd.web.server import HttpLimits, serve_http
 from hookd.web.sockets import AddressUnusable, open_tcp_listeners
 
@@ -64,6 +65,7 @@ def listen_command(
     answer = Answer(status=status, delay_s=delay, hang=hang)
     listening = Listening(host, port, keys, answer, count, all_headers, output)
     try:
+        silence_log()
         trio.run(listening.run)
     except AddressUnusable as unusable:
         raise CliError(str(unusable), ExitCode.TRY_AGAIN if unusable.taken else ExitCode.NOT_ALLOWED) from None
