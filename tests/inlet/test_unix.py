@@ -168,11 +168,21 @@ async def test_a_line_may_come_byte_by_byte(tmp_path: Path) -> None:
         assert _ids([await client.reply()]) == ["1"]
 
 
-async def test_half_a_line_is_no_event(tmp_path: Path) -> None:
+async def test_a_last_line_without_a_newline_is_an_event(tmp_path: Path) -> None:
     async with open_house(tmp_path) as house, house.client() as client:
         await client.stream.send_all(make_line("1") + b"\n" + make_line("2"))
         await client.stream.send_eof()
-        assert (await client.rest()).count(b"\n") == 1
+        assert (await client.rest()).count(b'"accepted"') == 2
+        assert [event.id for event in house.door.store.given] == ["1", "2"]
+
+
+async def test_half_a_line_is_no_event(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house, house.client() as client:
+        await client.stream.send_all(make_line("1") + b"\n" + make_line("2")[:-1])
+        await client.stream.send_eof()
+        accepted, refused = (await client.rest()).splitlines()
+        assert json.loads(accepted)["id"] == "1"
+        assert json.loads(refused)["code"] == "malformed_json"
         assert [event.id for event in house.door.store.given] == ["1"]
 
 

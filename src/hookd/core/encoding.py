@@ -7,8 +7,8 @@ Rules of this module:
 2. A form is what PHP's `http_build_query` makes and `$_POST` reads back: null is left out, true and false are `1`
    and `0`, numbers keep their digits, nested values stand in brackets (`user[tags][0]=a`) with list positions kept,
    and empty arrays and objects, which a form cannot say, are left out.
-3. In a form everything but letters, digits and `_.-~` is percent-encoded as UTF-8, a space is `+`; brackets stand
-   bare only where they build structure, and are `%5B` `%5D` inside a key.
+3. In a form everything but letters, digits and `_.-~` is percent-encoded as UTF-8, a space is `+`. So are the brackets
+   that build structure, as `http_build_query` and every browser write them.
 
 What PHP does on its side, and no encoding helps: in a top-level name it turns spaces and dots into `_`, it ends a
 nested key at the first `]`, takes an empty nested key as "append", and stops after `max_input_vars` (1000) values.
@@ -101,9 +101,9 @@ def _append(name: str, value: object, pairs: list[str]) -> None:
         pairs.append(f"{name}={value:d}")
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            _append(f"{name}[{quote_plus(key)}]", item, pairs)
+            _append(f"{name}%5B{quote_plus(key)}%5D", item, pairs)
     elif isinstance(value, list | tuple):
         for number, item in enumerate(value):
-            _append(f"{name}[{number}]", item, pairs)
+            _append(f"{name}%5B{number}%5D", item, pairs)
     else:
         pairs.append(f"{name}={quote_plus(json.dumps(value))}")

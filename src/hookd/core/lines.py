@@ -65,7 +65,7 @@ class LineFramer:
         return lines
 
     def finish(self) -> list[Line]:
-        """Give the line that has not ended, for a body whose end is known. A socket that closes drops it."""
+        """Give the line that has not ended, where the end is known: of a body, or of a stream that was ended."""
         lines: list[Line] = []
         self._end_into(lines)
         return lines

@@ -67,6 +67,7 @@ class Connection:
         self._ticket_came = trio.Event()
         self._replies_left = trio.Event()
         self._stopping = False
+        self._cut = False  # the stream did not come to its end: it was reset, or we stop
         self._receiving = trio.CancelScope()
         self._sending = trio.CancelScope()
         self._send_until = inf
@@ -92,11 +93,13 @@ class Connection:
     async def _read(self, intake: Intake) -> None:
         while not self._stopping:
             chunk = await self._receive()
-            if not chunk:
-                break
-            lines = self._framer.feed(chunk)
+            # A JSON object says itself where it ends: a last line without a newline is judged like any other, and
+            # half of one is no JSON.
+            lines = self._framer.feed(chunk) if chunk else [] if self._cut else self._framer.finish()
             for start in range(0, len(lines), LINES_PER_TURN):
                 await self._take_turn(intake, lines[start : start + LINES_PER_TURN])
+            if not chunk:
+                break
         self._read_all = True
         self._ticket_came.set()
 
@@ -107,6 +110,7 @@ class Connection:
                 return bytes(await self._stream.receive_some(CHUNK_BYTES))
             except trio.BrokenResourceError:
                 pass  # reset by the peer: what it sent before is stored, nobody waits for the replies
+        self._cut = True
         return b""
 
     async def _take_turn(self, intake: Intake, lines: Sequence[Line]) -> None:
