@@ -116,7 +116,10 @@ def secret_command(file: Path | None) -> None:
         print(text)
         return
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A directory of one's own is made; one that an absolute path names and that is not there is a typo.
+        if not file.is_absolute() and not file.parent.is_dir():
+            file.parent.mkdir(mode=0o700)
+            print(f"made the directory {file.parent}")
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise CliError(f"{error.filename} exists; it is left as it is", ExitCode.NOT_SO) from None
