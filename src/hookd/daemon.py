@@ -35,9 +35,10 @@ from hookd.control.service import ControlRefused, Fault, Lent, Reloaded, Service
 from hookd.core.config import HttpInlet, UnixInlet
 from hookd.core.model import Owed
 from hookd.delivery.dispatcher import Dispatcher, NotAttempted
-from hookd.delivery.http1 import open_sender
+from hookd.delivery.senders import open_senders
 from hookd.inlet.http import serve_events
 from hookd.inlet.intake import Intake
+from hookd.inlet.own import OwnEvents
 from hookd.inlet.unix import serve_unix
 from hookd.store.base import New, StoreLocked, StoreUnusable
 from hookd.store.binding import bind_config
@@ -54,8 +55,7 @@ if TYPE_CHECKING:
     from hookd.config.reload import Report
     from hookd.core.config import Config, Webhook
     from hookd.core.model import Event, Result
-    from hookd.delivery.http1 import HttpSender
-    from hookd.delivery.sender import Connector
+    from hookd.delivery.sender import Connector, Sender
     from hookd.logs import Log
     from hookd.store.base import Store
     from hookd.systemd import Notifier
@@ -137,7 +137,7 @@ class Daemon:
         try:
             async with AsyncExitStack() as opened:
                 store = await self._open_store(opened)
-                sender = await opened.enter_async_context(open_sender(self._setting.connector))
+                sender = await opened.enter_async_context(open_senders(self._setting.connector))
                 parts = self._build(store, sender)
                 listening = await self._open_sockets(opened)
                 async with trio.open_nursery() as nursery:
@@ -168,12 +168,13 @@ class Daemon:
         for webhook, reason in await bind_config(store, config, read_clock):
             log.warning("webhook.not_moved", webhook=webhook, reason=reason)
 
-    def _build(self, store: Store, sender: HttpSender) -> _Parts:
+    def _build(self, store: Store, sender: Sender) -> _Parts:
         setting = self._setting
 
         def current() -> Config:
             return self._live.current
 
+        own = OwnEvents(current_config=current, now=read_clock, new_id=make_id)
         dispatcher = Dispatcher(
             store=store,
             sender=sender,
@@ -183,6 +184,7 @@ class Daemon:
             random=random.random,
             attempted=setting.log.attempted,
             limits=self._daemon.limits,
+            news=own,
         )
         intake = Intake(
             store,
@@ -201,8 +203,8 @@ class Daemon:
             setting.notifier.status(_describe_state(new))
 
         files = setting.files
-        reloader = None if files is None else Reloader(files.main, self._live, apply, files.loaded)
-        return _Parts(store=store, dispatcher=dispatcher, intake=intake, reloader=reloader)
+        reloader = None if files is None else Reloader(files.main, self._live, apply, files.loaded, own.rejected)
+        return _Parts(store=store, dispatcher=dispatcher, intake=intake, own=own, reloader=reloader)
 
     async def _open_sockets(self, opened: AsyncExitStack) -> Listening:
         """Open all sockets. Their files go away first of all when it ends: who connects then is told to wait."""
@@ -234,6 +236,7 @@ class Daemon:
             delivery.start_soon(prune_for_ever, parts.store, self._daemon.retention, read_clock)
             async with trio.open_nursery() as intake:
                 await intake.start(parts.intake.serve)
+                intake.start_soon(parts.own.serve, parts.intake)
                 async with trio.open_nursery() as control:
                     if parts.reloader is not None:
                         await control.start(parts.reloader.serve)
@@ -288,6 +291,8 @@ class Daemon:
             last_rejected=parts.last_rejected,
             reload=parts.reload,
             attempt=parts.attempt,
+            suspend=parts.dispatcher.suspend,
+            resume=parts.dispatcher.resume,
         )
         handler = asgi_handler(build_app(Service(lent)))
         limits = HttpLimits(reply_deadline=CONTROL_REPLY_S)
@@ -331,6 +336,7 @@ class _Parts:
     store: Store
     dispatcher: Dispatcher
     intake: Intake
+    own: OwnEvents
     reloader: Reloader | None
 
     def last_rejected(self) -> Reloaded | None:

@@ -351,10 +351,13 @@ REFUSED = [
     (f"url: ftp://example.com/{HIDDEN}", 1, 10, "bad_url", "http"),
     (f"url: http://example.com/?{HIDDEN}\nrequire_https: true", 1, 10, "bad_url", "require_https"),
     ("url: http://2130706433/", 1, 10, "bad_url", "four plain decimal"),
+    (f"proxy: socks5://{HIDDEN}@proxy:1080", 1, 12, "bad_url", "must begin with http:// or https://"),
+    (f"proxy: http://proxy/{HIDDEN}", 1, 12, "bad_url", "no path"),
     ("events: [a, a]", 1, 17, "duplicate_pattern", "`a` stands twice"),
     ('events: ["u.*", {event: "u.*", active: false}]', 1, 29, "duplicate_pattern", "`u.*` stands twice"),
     ("headers: {Content-Length: '1'}", 1, 15, "bad_header", "set by hookd itself"),
     ("headers: {webhook-id: x}", 1, 15, "bad_header", "set by hookd itself"),
+    ("headers: {X-Id: $(data.id)}", 1, 15, "bad_header", "in `body` only"),
     (f'headers: {{X-A: "{HIDDEN}\\r\\nX: y"}}', 1, 15, "bad_header", "line break"),
     ("headers: {X-A: a, x-a: b}", 1, 23, "duplicate_key", "stands here twice"),
     ("headers: {Authorization: x}\nauth: {bearer: b}", 1, 15, "bad_header", "`auth` sets"),
@@ -510,7 +513,7 @@ WRONG_TYPES = [
     "retry: {permanent: [x]}", "rate: 5", "concurrency: x", "concurrency: 0", "concurrency: true", "max_pending: 0",
     "allow_networks: 5", "tls: 5", "test_event: 5", "tests: 5", "tests: [5]", "tenant: 4711", "active: maybe",
     "profile: 5", "name: 5", "suspend_after: 5", "body: {format: xml}", "url: {file: a, env: b}", "url: {}",
-    "body: {schema: 5}", "proxy: http://p", "http2: true",
+    "body: {schema: 5}", "proxy: 5", "http2: 1",
 ]  # fmt: skip
 
 

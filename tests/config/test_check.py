@@ -85,8 +85,8 @@ webhooks:
     max_pending: 100000
     suspend_after: 5d
     allow_networks: [10.1.0.0/16]
-    http2: false
-    proxy: null
+    http2: true
+    proxy: http://proxy:3128
     tls: {ca: ca.pem, certificate: me.pem, key: {credential: me-key}}
     test_event: {type: user.updated, tenant: acme, data: {id: 1, x-a: 2}}
     tests:
@@ -244,14 +244,6 @@ BROKEN: list[tuple[str, str, list[tuple[str, str, str]]]] = [
         f"{CRM}tests: [{{event: {{type: a}}, expect: sent}}]",
         [("4:40", "bad_value", "one of delivered, ignored, refused")],
     ),
-    ("proxy", f"{CRM}proxy: http://p:1", [("4:5", "not_supported_yet", "proxy is not supported yet")]),
-    ("http2", f"{CRM}http2: true", [("4:5", "not_supported_yet", "http2: true is not supported yet")]),
-    ("http2 in a profile", f"{HEAD}profiles: {{p: {{http2: true}}}}", [("2:16", "not_supported_yet", "http2: true")]),
-    (
-        "proxy in the defaults",
-        f"{HEAD}defaults: {{proxy: {{env: P}}}}",
-        [("2:12", "not_supported_yet", "proxy is not")],
-    ),
     (
         "managed_git",
         f"{HEAD}managed_git: true",
@@ -391,12 +383,12 @@ def test_what_was_probably_meant(text: str, hint: str | None) -> None:
 
 
 def test_all_problems_are_told_in_the_order_of_the_file() -> None:
-    text = f"{CRM}timeout: 5\n    rate: x\n  OTHER: {{}}\n  third: {{http2: true, urls: x}}\nzzz: 1\n"
+    text = f"{CRM}timeout: 5\n    rate: x\n  OTHER: {{}}\n  third: {{http2: 1, urls: x}}\nzzz: 1\n"
     assert [(it.place.line, it.code) for it in check(text)] == [
         (4, "wrong_type"),
         (5, "bad_value"),
         (6, "bad_name"),
-        (7, "not_supported_yet"),
+        (7, "wrong_type"),
         (7, "unknown_key"),
         (8, "unknown_key"),
     ]

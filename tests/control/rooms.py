@@ -13,7 +13,7 @@ import trio
 from hookd.control.app import build_app
 from hookd.control.service import Lent, Reloaded, Service
 from hookd.core.model import Attempt, Cause, Dead, Delivered, Exchange, Owed, Result, RetryAt
-from hookd.store.base import Bind, Binding, Entry, New
+from hookd.store.base import Bind, Binding, Entry, New, Resume, Suspend
 from hookd.store.memory import MemoryStore
 from hookd.web.asgi import asgi_handler
 from hookd.web.server import serve_http
@@ -64,11 +64,19 @@ class Room:
             last_rejected=lambda: self.rejected,
             reload=reload,
             attempt=self.attempt,
+            suspend=self.suspend,
+            resume=self.resume,
         )
 
     async def bind(self) -> None:
         bindings = {name: Binding(fingerprint="f", rules="r") for name in self.config.webhooks}
         await self.store.revise(Bind(webhooks=bindings), 1_000, self.at)
+
+    async def suspend(self, webhook: str, cause: str) -> None:
+        await self.store.revise(Suspend(webhook=webhook, cause=cause), 1_000, self.at)
+
+    async def resume(self, webhook: str) -> None:
+        await self.store.revise(Resume(webhook=webhook), 1_000, self.at)
 
     async def attempt(self, webhook: Webhook, event: Event) -> Result:
         self.attempted.append((webhook.id, event))

@@ -155,6 +155,7 @@ class AcceptContract:
         entries = [owe(f"e{n}", "a", max_pending=2) for n in range(4)]
         results = await store.accept(entries, ROOM, NOW)
         assert [len(claims_of(result)) for result in results] == [1, 1, 0, 0]
+        assert [result.overflowed for result in results if isinstance(result, New)] == [(), (), ("a",), ("a",)]
         rows = await deliveries(store, Deliveries(state=State.DEAD))
         assert [(row.event.id, row.cause, row.attempts) for row in rows] == [
             ("e2", Cause.OVERFLOW, 0),

@@ -26,11 +26,13 @@ from hookd.store.base import (
     MoveWebhook,
     Policy,
     Redrive,
+    Replay,
     Resume,
     Suspend,
     Wants,
 )
 from hookd.store.memory import open_memory_store
+from hookd.store.queries import Kept, Redrivable
 from hookd.store.sqlite import open_sqlite_store
 from tests.store.making import ALL, NOW, make_event, result_of
 
@@ -228,6 +230,16 @@ class Stores(RuleBasedStateMachine):
         }
         self.revise(changes[what])
 
+    @rule(name=NAMES, key=st.sampled_from([None, "x"]), after=st.integers(0, 3), n=st.integers(1, 4))
+    def replay(self, name: str, key: str | None, after: int, n: int) -> None:
+        async def step(store: Store) -> Any:
+            rows = await store.read(Kept(webhook=name), ALL)
+            events = tuple((row.seq, key) for row in rows[after : after + n])
+            return await store.revise(Replay(webhook=name, events=events), 1000, self.now)
+
+        one, two = self.both(step)
+        assert one == two
+
     @rule(source=NAMES, to=NAMES)
     def move(self, source: str, to: str) -> None:
         self.revise(MoveWebhook(source=source, target=to))
@@ -248,7 +260,7 @@ class Stores(RuleBasedStateMachine):
 
     @invariant()
     def they_show_the_same(self) -> None:
-        for query in (Backlog(), Deliveries(), Attempts()):
+        for query in (Backlog(), Deliveries(), Attempts(), Kept(webhook="a"), Redrivable(redrive=Redrive())):
             one, two = self.both(lambda store, query=query: store.read(query, ALL))  # type: ignore[misc]
             assert [shown(row) for row in one] == [shown(row) for row in two]
 

@@ -16,6 +16,7 @@ from tests.store.contract import (
     RecordContract,
     ReleaseContract,
 )
+from tests.store.contract_replay import OnceContract, RedrivableContract, ReplayContract
 from tests.store.contract_revise import BindContract, PruneContract, StepInContract
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ class TestStepIn(StepInContract): ...
 
 
 class TestPrune(PruneContract): ...
+
+
+class TestReplay(ReplayContract): ...
+
+
+class TestRedrivable(RedrivableContract): ...
+
+
+class TestOnce(OnceContract): ...
 
 
 async def test_memory_has_nothing_to_back_up(store: Store) -> None:

@@ -21,6 +21,7 @@ from tests.store.contract import (
     RecordContract,
     ReleaseContract,
 )
+from tests.store.contract_replay import OnceContract, RedrivableContract, ReplayContract
 from tests.store.contract_revise import BindContract, PruneContract, StepInContract
 from tests.store.making import (
     DAY,
@@ -77,6 +78,15 @@ class TestStepIn(StepInContract): ...
 
 
 class TestPrune(PruneContract): ...
+
+
+class TestReplay(ReplayContract): ...
+
+
+class TestRedrivable(RedrivableContract): ...
+
+
+class TestOnce(OnceContract): ...
 
 
 async def test_a_reopened_store_knows_all_but_the_claims(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The verbs that ask the running daemon about its config, or tell it to do something: list, show, reload, redrive."""
+"""The verbs that ask the running daemon about its config, or tell it what to do with its webhooks and what is dead."""
 
 from __future__ import annotations
 
@@ -84,6 +84,44 @@ def reload_command(*, control: str | None, config: Path | None, output: str) -> 
     return ExitCode.BAD_CONFIG if reloaded["problems"] else ExitCode.FINE
 
 
+@click.command("suspend")
+@click.argument("webhook")
+@click.option("--cause", help="Why, for the log and the status: one line.")
+@control_options
+@output_option
+def suspend_command(webhook: str, cause: str | None, control: str | None, config: Path | None, output: str) -> None:
+    """Hold a webhook until it is resumed: its events are matched and kept, nothing is attempted.
+
+    A change of what decides its request (its URL, say) lifts the suspension too. To hold it by the files: `paused`.
+    """
+    body = {} if cause is None else {"cause": cause}
+    row = ControlClient(find_control(control, config)).post(f"/v1/webhooks/{quote(webhook, safe='')}/suspend", body)
+    if output == "json":
+        print_json(row)
+    elif row["changed"]:
+        print(f"{webhook} is suspended; {row['pending']} pending deliveries are held")
+    else:
+        print(f"{webhook} was suspended already, at {row['suspended_at']}: {row['suspended_cause']}")
+
+
+@click.command("resume")
+@click.argument("webhook")
+@control_options
+@output_option
+def resume_command(webhook: str, control: str | None, config: Path | None, output: str) -> None:
+    """Lift a webhook's suspension; what is pending is due now.
+
+    Of one that is not suspended, it ends the wait after failures or a Retry-After.
+    """
+    row = ControlClient(find_control(control, config)).post(f"/v1/webhooks/{quote(webhook, safe='')}/resume", {})
+    if output == "json":
+        print_json(row)
+    else:
+        word = "is resumed" if row["changed"] else "was not suspended"
+        state = f"are held, since it is {row['state']}" if row["held"] else "are due now"
+        print(f"{webhook} {word}; {row['pending']} pending deliveries {state}")
+
+
 @click.command("redrive")
 @click.argument("webhook", required=False)
 @click.option("--delivery", "delivery_id", metavar="ID", help="One delivery, by its id (the `webhook-id` header).")
@@ -92,6 +130,7 @@ def reload_command(*, control: str | None, config: Path | None, output: str) -> 
 @click.option("--tenant", help="Of this tenant's events only.")
 @click.option("--type", "event_type", help="Of this event type only.")
 @click.option("--all", "everything", is_flag=True, help="All dead deliveries of all webhooks.")
+@click.option("--dry-run", is_flag=True, help="Change nothing: tell how many would be due again.")
 @control_options
 @output_option
 def redrive_command(
@@ -103,13 +142,14 @@ def redrive_command(
     tenant: str | None,
     event_type: str | None,
     everything: bool,
+    dry_run: bool,
     control: str | None,
     config: Path | None,
     output: str,
 ) -> int:
     """Make dead deliveries due again, with the same ids and a fresh schedule.
 
-    Of one webhook, of those that the options name, or of all with --all.
+    Of one webhook, of those that the options name, or of all with --all. A failed `hookd test` is not brought back.
     """
     asked: dict[str, object] = {
         "webhook": webhook,
@@ -122,12 +162,20 @@ def redrive_command(
     body = {key: value for key, value in asked.items() if value is not None}
     if bool(body) == everything:
         raise CliError("say what to redrive: a webhook, --delivery, --since …, or --all alone", ExitCode.USAGE)
-    redriven = ControlClient(find_control(control, config)).post("/v1/redrive", {"all": True} if everything else body)
+    if everything:
+        body["all"] = True
+    if dry_run:
+        body["dry_run"] = True
+    redriven = ControlClient(find_control(control, config)).post("/v1/redrive", body)
     count = redriven["redriven"]
     if output == "json":
         print_json(redriven)
     elif count:
-        print("1 dead delivery is due again" if count == 1 else f"{count} dead deliveries are due again")
+        subject = "1 dead delivery" if count == 1 else f"{count} dead deliveries"
+        verb = "would be" if dry_run else "is" if count == 1 else "are"
+        print(f"{subject} {verb} due again")
+        for webhook_id, some in redriven.get("webhooks", {}).items():
+            print(f"  {webhook_id}  {some}")
     else:
         print("there is no such dead delivery")
     return ExitCode.NOT_SO if delivery_id is not None and not count else ExitCode.FINE

@@ -60,11 +60,6 @@ _UNSUPPORTED: Final[tuple[tuple[tuple[str, ...], tuple[object, ...]], ...]] = (
     (("daemon", "control", "http"), ()),
     (("daemon", "control", "tokens"), ()),
     (("managed_git",), (True,)),
-    *(
-        ((*section, key), values)
-        for section in (("defaults",), ("profiles", "*"), ("webhooks", "*"))
-        for key, values in (("proxy", ()), ("http2", (True,)))
-    ),
 )
 
 

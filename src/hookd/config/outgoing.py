@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from hookd.config.schemas import CompiledSchema
 from hookd.core.addresses import TargetInvalid, header_problem, parse_target
 from hookd.core.config import BasicAuth, BearerAuth, Body, Reference, ReferenceKind, Sign, Tls
+from hookd.core.proxies import parse_proxy
 from hookd.core.signing import SecretInvalid, parse_secret
 from hookd.core.template import DEFAULT_TEMPLATE, Template, TemplateInvalid, compile_template
 
@@ -34,6 +35,10 @@ _FORMATS: Final[tuple[Literal["json", "form"], ...]] = ("json", "form")
 _METHODS: Final[tuple[Literal["POST", "PUT", "PATCH"], ...]] = ("POST", "PUT", "PATCH")
 _DEFAULT: Final = compile_template(DEFAULT_TEMPLATE)
 _PEM: Final = "-----BEGIN "
+
+
+#: What people write when they think that a value is a template. Sent as it is, it would be somebody's bug for weeks.
+_TEMPLATE: Final = "$("
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +88,7 @@ def build_outgoing(reader: Reader, schemas: SchemaSet, templates: Templates) -> 
     auth = _build_auth(reader)
     body = _build_body(reader, frozenset(secrets), schemas, templates)
     url = _build_url(reader)
-    proxy = reader.text("proxy")
+    proxy = _build_proxy(reader)
     tls = _build_tls(reader)
     headers = _build_headers(reader, has_auth=auth is not None)
     networks = _build_networks(reader)
@@ -129,7 +134,19 @@ def _build_url(reader: Reader) -> Text:
         else:
             if target.scheme != "https" and reader.find("require_https") is True:
                 reader.refuse(("url",), "the URL must begin with https://, because `require_https` is set", "bad_url")
+            if _TEMPLATE in url:
+                reader.refuse(("url",), "a template stands in `body` only; a URL is what it says", "bad_url")
     return url or ""
+
+
+def _build_proxy(reader: Reader) -> Text | None:
+    proxy = reader.text("proxy")
+    if isinstance(proxy, str):
+        try:
+            parse_proxy(proxy)
+        except TargetInvalid as error:
+            reader.refuse(("proxy",), str(error), "bad_url")
+    return proxy
 
 
 def _texts(reader: Reader, key: str) -> dict[str, Text]:
@@ -145,6 +162,9 @@ def _build_headers(reader: Reader, *, has_auth: bool) -> tuple[tuple[str, Text],
         problem = header_problem(name, value if isinstance(value, str) else "")
         if problem is not None:
             reader.findings.report(place, problem, "bad_header")
+        elif isinstance(value, str) and _TEMPLATE in value:
+            message = "a template stands in `body` only; a header is what it says"
+            reader.findings.report(place, message, "bad_header")
         elif name.lower() in seen:
             also = reader.places.key_place(("headers", seen[name.lower()]))
             reader.findings.report(place, f"the header {name.lower()} stands here twice", "duplicate_key", also=also)

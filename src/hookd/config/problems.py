@@ -80,7 +80,9 @@ _SECRETS: Final = tuple(
     for pattern in (
         r"whsec_(?P<it>[^\s\"'\],}]+)",
         r"://(?P<it>[^\s\"'/@]+)@",
-        r"https?://[^\s\"'?]*\?(?P<it>[^\s\"'\],}]+)",
+        # Of whatever scheme, or of none: what is no proper URL is what gets shown.
+        r"//[^\s\"'?]*\?(?P<it>[^\"'\],}#]+)",
+        r"\?(?P<it>[\w.~%-]+=[^\s\"'\],}]+)",
         (
             r"(?i)[\"']?[\w-]*(?:authorization|bearer|cookie|key|passw(?:or)?d|secret|token)[\"']?\s*:\s+"
             r"(?P<it>\"[^\"]*\"?|'[^']*'?|[^\s\[{\"'&*|>#][^#,\]}]*)"

@@ -75,6 +75,7 @@ class Reloader:
     """Keeps `live` equal to the files below `main`.
 
     `apply(old, new)` puts a good config to work: when it returns, the new one runs. It is not called concurrently.
+    `rejected(revision, problems)` is told when the log is told that the files are refused, and the same.
     """
 
     def __init__(
@@ -83,7 +84,9 @@ class Reloader:
         live: LiveConfig,
         apply: Callable[[Config, Config], Awaitable[None]],
         seen: Loaded | None = None,
+        rejected: Callable[[str, Sequence[Mapping[str, object]]], None] | None = None,
     ) -> None:
+        self._rejected = rejected
         self._main = main
         self._live = live
         self._apply = apply
@@ -219,6 +222,8 @@ class Reloader:
         if problems != self._last.problems:
             listed = [describe_problem(problem) for problem in problems]
             log.error("config.rejected", **listed[0], revision=revision, problems=listed)
+            if self._rejected is not None:
+                self._rejected(revision, listed)
         return Report(changed=False, revision=revision, problems=problems)
 
 

@@ -6,7 +6,7 @@ every value of it is checked here; nothing else is decided here, `service` does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from starlette.applications import Starlette
@@ -14,13 +14,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from hookd.control.replay import Wanted
 from hookd.control.service import ControlRefused, Service, describe_reloaded
 from hookd.core.model import Page
 from hookd.core.strictjson import JsonFault, parse_json
 from hookd.store.base import Attempts, Redrive, StoreUnavailable
+from hookd.store.queries import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
 
@@ -28,8 +30,31 @@ PROBLEM: Final = "application/problem+json"
 _DEFAULT_ROWS: Final = 10
 #: The store keeps 64 bits with a sign.
 _LARGEST: Final = 2**63 - 1
-_REDRIVE_TEXTS: Final = ("webhook", "delivery_id", "tenant", "type")
-_REDRIVE_NUMBERS: Final = ("since", "until")
+#: What a body may hold, and of which kind it is.
+_REDRIVE: Final = {
+    "webhook": str,
+    "delivery_id": str,
+    "tenant": str,
+    "type": str,
+    "since": int,
+    "until": int,
+    "all": bool,
+    "dry_run": bool,
+}
+_REPLAY: Final = {
+    "tenant": str,
+    "type": str,
+    "since": int,
+    "until": int,
+    "after": int,
+    "all": bool,
+    "dry_run": bool,
+}
+_SUSPEND: Final = {"cause": str}
+_KINDS: Final = {str: "a string", int: "a whole number of 64 bits", bool: "true or false"}
+#: What is suspended without a word; and how long a word may be: it stands in the log and on the screen.
+_BY_HAND: Final = "by hand"
+_CAUSE_LENGTH: Final = 200
 _ATTEMPTS: Final = frozenset({"webhook", "tenant", "type", "event_id", "since", "until", "order", "limit", "after"})
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -45,6 +70,9 @@ def build_app(service: Service) -> Starlette:
             Route("/v1/event-types", _answer(api.event_types)),
             Route("/v1/webhooks", _answer(api.webhooks)),
             Route("/v1/webhooks/{id:path}/test", _answer(api.test), methods=["POST"]),
+            Route("/v1/webhooks/{id:path}/suspend", _answer(api.suspend), methods=["POST"]),
+            Route("/v1/webhooks/{id:path}/resume", _answer(api.resume), methods=["POST"]),
+            Route("/v1/webhooks/{id:path}/replay", _answer(api.replay), methods=["POST"]),
             Route("/v1/webhooks/{id:path}", _answer(api.webhook)),
             Route("/v1/attempts", _answer(api.attempts)),
             Route("/v1/reload", _answer(api.reload), methods=["POST"]),
@@ -100,26 +128,52 @@ class _Api:
     async def reload(self, _request: Request) -> object:
         return describe_reloaded(await self._service.reload())
 
+    async def suspend(self, request: Request) -> object:
+        body = _read_body(await request.body() or b"{}", _SUSPEND)
+        cause = body.get("cause", _BY_HAND)
+        if not (isinstance(cause, str) and cause.isprintable() and 0 < len(cause) <= _CAUSE_LENGTH):
+            raise ControlRefused(422, f"cause must be one line of 1 to {_CAUSE_LENGTH} characters")
+        return await self._service.suspend(request.path_params["id"], cause)
+
+    async def resume(self, request: Request) -> object:
+        return await self._service.resume(request.path_params["id"])
+
     async def redrive(self, request: Request) -> object:
-        return {"redriven": await self._service.redrive(_read_redrive(parse_json(await request.body())))}
+        body = _read_body(await request.body(), _REDRIVE)
+        dry_run = body.pop("dry_run", False)
+        change = Redrive(**_narrowed(body, "what to redrive: webhook, delivery_id, since …"))
+        if dry_run:
+            return await self._service.count_dead(change)
+        return {"redriven": await self._service.redrive(change)}
+
+    async def replay(self, request: Request) -> object:
+        body = _read_body(await request.body(), _REPLAY)
+        after, dry_run = body.pop("after", None), body.pop("dry_run", False)
+        body = _narrowed(body, "which events to replay: since, until, type, tenant")
+        kept = Kept(webhook=request.path_params["id"], **body)
+        return await self._service.replay(Wanted(kept=kept, after=after, dry_run=dry_run))
 
 
-def _read_redrive(body: object) -> Redrive:
-    """Read what to redrive: at least one key that narrows it, or `all: true` and nothing else."""
+def _read_body(text: bytes, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """Read an object that holds some of these keys, each of its kind."""
+    body = parse_json(text)
     if isinstance(body, JsonFault):
         raise ControlRefused(400, f"the body is not JSON as it must be: {body.message}")
     if not isinstance(body, dict):
         raise ControlRefused(422, "the body must be an object")
-    _expect_known(set(body), {*_REDRIVE_TEXTS, *_REDRIVE_NUMBERS, "all"})
-    everything = body.pop("all", False)
+    _expect_known(set(body), frozenset(kinds))
     for name, value in body.items():
-        if name in _REDRIVE_TEXTS and not isinstance(value, str):
-            raise ControlRefused(422, f"{name} must be a string")
-        if name in _REDRIVE_NUMBERS and (type(value) is not int or abs(value) > _LARGEST):
-            raise ControlRefused(422, f"{name} must be a whole number of milliseconds since the epoch")
-    if everything is not (not body):
-        raise ControlRefused(422, "say what to redrive: webhook, delivery_id, since …; or all: true and nothing else")
-    return Redrive(**body)
+        kind = kinds[name]
+        if type(value) is not kind or (isinstance(value, int) and abs(value) > _LARGEST):
+            raise ControlRefused(422, f"{name} must be {_KINDS[kind]}")
+    return body
+
+
+def _narrowed(body: dict[str, Any], what: str) -> dict[str, Any]:
+    """Expect at least one key that narrows what is meant, or `all: true` and nothing else."""
+    if body.pop("all", False) is not (not body):
+        raise ControlRefused(422, f"say {what}; or all: true and nothing else")
+    return body
 
 
 def _answer(ask: Callable[[Request], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:

@@ -6,7 +6,7 @@ here. What is refused is a `ControlRefused` with a status, for people to read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio.lowlevel
@@ -19,15 +19,18 @@ from hookd.control.describe import (
     describe_log_line,
     describe_webhook,
 )
+from hookd.control.replay import replay_slice
 from hookd.control.trial import build_test, write_test_event
 from hookd.core.instants import format_instant
 from hookd.core.model import Page, Refusal, State, WebhookState
 from hookd.core.paths import did_you_mean, shown
 from hookd.store.base import AttemptRow, Attempts, Backlog, BacklogRow, Exchanges, Redrive
+from hookd.store.queries import Redrivable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
+    from hookd.control.replay import Wanted
     from hookd.core.config import Config, Place, Webhook
     from hookd.core.model import Event, Result
     from hookd.store.base import Store
@@ -85,6 +88,8 @@ class Lent:
     last_rejected: Callable[[], Reloaded | None]
     reload: Callable[[], Awaitable[Reloaded]]
     attempt: Callable[[Webhook, Event], Awaitable[Result]]
+    suspend: Callable[[str, str], Awaitable[None]]
+    resume: Callable[[str], Awaitable[None]]
 
 
 class Service:
@@ -183,6 +188,46 @@ class Service:
     async def reload(self) -> Reloaded:
         """Read the files now, and wait for what comes of it."""
         return await self._lent.reload()
+
+    async def suspend(self, name: str, cause: str) -> dict[str, object]:
+        """Hold a webhook until it is resumed. One that is suspended stays as it is."""
+        before = await self._standing(name)
+        if before.suspended_at is None:
+            await self._lent.suspend(name, cause)
+        return {"changed": before.suspended_at is None, **await self.webhook_status(name)}
+
+    async def resume(self, name: str) -> dict[str, object]:
+        """Lift a webhook's suspension, pause and breaker; what is pending is due now."""
+        before = await self._standing(name)
+        await self._lent.resume(name)
+        return {"changed": before.suspended_at is not None, **await self.webhook_status(name)}
+
+    async def _standing(self, name: str) -> WebhookState:
+        rows = await self._lent.store.read(Backlog(webhook=name), Page(limit=1))
+        if not rows:
+            raise self._no_webhook(name, "in the running config, nor in the store")
+        return rows[0].state
+
+    async def replay(self, wanted: Wanted) -> dict[str, object]:
+        """Make a webhook's deliveries of kept events, or make them anew, for a slice of time."""
+        name = wanted.kept.webhook
+        if not self._webhook(name).active:
+            raise ControlRefused(409, f"webhook `{name}` is inactive: it takes no events")
+        try:
+            tally, after, until = await replay_slice(
+                self._lent.store, lambda: self._webhook(name), wanted, now=self._lent.now
+            )
+        finally:
+            self._lent.wake()
+        return {"webhook": name, "dry_run": wanted.dry_run, **asdict(tally), "after": after, "until": until}
+
+    async def count_dead(self, redrive: Redrive) -> dict[str, object]:
+        """Give how many deliveries a redrive would make due again, in all and by webhook."""
+        if redrive.webhook is not None:
+            await self._expect_known(redrive.webhook)
+        rows = await self._lent.store.read(Redrivable(redrive=redrive), Page(limit=MOST_ROWS))
+        counts = {row.webhook: row.count for row in rows}
+        return {"redriven": sum(counts.values()), "dry_run": True, "webhooks": counts}
 
     async def redrive(self, change: Redrive) -> int:
         """Make dead deliveries due again; give how many.

@@ -26,6 +26,7 @@ from hookd.core.catalogue import judge
 from hookd.core.model import Accepted, Duplicate, Refusal, RefusalCode
 from hookd.core.routing import route
 from hookd.core.wire import Incoming, TooLong, event_from_headers, parse_batch, parse_event, refuse_too_large
+from hookd.inlet.overflows import OverflowLog
 from hookd.inlet.refusals import RefusalLog
 from hookd.store.base import Conflict, Entry, Failed, New, StoreUnavailable
 
@@ -141,6 +142,7 @@ class Intake:
         self._offering = trio.lowlevel.ParkingLot()
         self._closed: str | None = None  # why nothing is taken any more
         self._refusals = RefusalLog()
+        self._overflows = OverflowLog()
 
     # ----------------------------------------------------------------------- judging
 
@@ -222,6 +224,7 @@ class Intake:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._refusals.serve)
+                nursery.start_soon(self._overflows.serve)
                 task_status.started()
                 await self._commit_all()
                 nursery.cancel_scope.cancel()
@@ -280,6 +283,8 @@ class Intake:
                 replies.append(Accepted(id=entry.event.id, deliveries=len(entry.owed)))
                 if result.claims and piece.results is None:
                     claims.extend(result.claims)
+                if result.overflowed:
+                    self._overflows.write(result.overflowed)
                 continue
             reply = _reply_to(entry.event, result)
             if isinstance(reply, Refusal):

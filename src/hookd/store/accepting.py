@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from hookd.core.model import Event, Owed
     from hookd.store.base import Entry, EntryResult
-    from hookd.store.ledger import Draft
+    from hookd.store.ledger import Draft, Lane
 
 _INSERT_EVENTS = RowStatement(
     "INSERT INTO events (seq, id, source, tenant, type, subject, time, partitionkey, traceparent, accepted_at, bytes,"
@@ -33,10 +33,10 @@ _INSERT_EVENTS = RowStatement(
     14,
 )
 _INSERT_DELIVERIES = RowStatement(
-    "INSERT INTO deliveries (seq, event, webhook, due_at, born, once, order_key) VALUES {rows}", 7
+    "INSERT INTO deliveries (seq, event, webhook, due_at, born, order_key) VALUES {rows}", 6
 )
 _INSERT_DEAD = RowStatement(
-    "INSERT INTO deliveries (seq, event, webhook, state, born, cause, ended_at) VALUES {rows}", 7
+    "INSERT INTO deliveries (seq, event, webhook, state, born, once, cause, ended_at) VALUES {rows}", 8
 )
 _FIND_BLOCKED = RowStatement(
     "WITH v (webhook, order_key) AS (VALUES {rows}) SELECT webhook, order_key FROM v WHERE EXISTS (SELECT 1"
@@ -126,6 +126,7 @@ class _Owing:
         self._used: dict[int, int] = {}  # of the room, by key
         self._pending: list[object] = []
         self._dead: list[object] = []
+        self._overflowed: list[str] = []  # of the event at hand
         self._prefix = f"dlv_{draft.ledger.uid}"
         asked: list[object] = []
         for seq, entry in enumerate(entries, first):
@@ -141,7 +142,10 @@ class _Owing:
             claim = self._owe(seq, entry.event, owed)
             if claim is not None:
                 claims.append(claim)
-        return New(claims=tuple(claims))
+        if not self._overflowed:
+            return New(claims=tuple(claims))
+        overflowed, self._overflowed = tuple(self._overflowed), []
+        return New(claims=tuple(claims), overflowed=overflowed)
 
     def _owe(self, event_seq: int, event: Event, owed: Owed) -> Claim | None:
         draft, now = self._draft, self._now
@@ -150,32 +154,41 @@ class _Owing:
         born = lane.clock(now)
         if owed.max_pending and lane.pending >= owed.max_pending and not owed.once:
             lane.dead += 1
-            self._dead += (seq, event_seq, lane.key, DEAD, born, Cause.OVERFLOW.value, now)
+            self._dead += (seq, event_seq, lane.key, DEAD, born, 0, Cause.OVERFLOW.value, now)
+            self._overflowed.append(owed.webhook)
             return None
+        if owed.once:
+            self._dead += (seq, event_seq, lane.key, DEAD, born, 1, Cause.TEST.value, now)
+            return self._claim(seq, lane, event, owed, due_at=None, order_key=None)
         lane.pending += 1
         order_key, blocked = None, False
-        if owed.order_key is not None and not owed.once:
+        if owed.order_key is not None:
             order_key = owed.order_key
             blocked = (lane.key, order_key) in self._blocked
             self._blocked.add((lane.key, order_key))
         due_at = None if blocked else now
-        self._pending += (seq, event_seq, lane.key, due_at, born, int(owed.once), order_key)
-        if not owed.once:
-            if blocked:
-                return None
-            used = self._used.get(lane.key, 0)
-            backlog = lane.next_due is not None and lane.next_due <= now
-            if backlog or lane.held_since is not None or used >= self._room.get(owed.webhook, 0):
-                lane.due_by(now)
-                return None
-            self._used[lane.key] = used + 1
+        self._pending += (seq, event_seq, lane.key, due_at, born, order_key)
+        if blocked:
+            return None
+        used = self._used.get(lane.key, 0)
+        backlog = lane.next_due is not None and lane.next_due <= now
+        if backlog or lane.held_since is not None or used >= self._room.get(owed.webhook, 0):
+            lane.due_by(now)
+            return None
+        self._used[lane.key] = used + 1
+        return self._claim(seq, lane, event, owed, due_at=due_at, order_key=order_key)
+
+    def _claim(
+        self, seq: int, lane: Lane, event: Event, owed: Owed, *, due_at: int | None, order_key: str | None
+    ) -> Claim:
+        now = self._now
         return Claim(
-            lease=draft.give(Lease(seq, lane.key, due_at, order_key)),
+            lease=self._draft.give(Lease(seq, lane.key, due_at, order_key)),
             delivery_id=f"{self._prefix}{seq:012x}",
             webhook=owed.webhook,
             event=event,
             attempts=0,
-            aging_since=born + lane.held_ms(now),
+            aging_since=lane.clock(now) + lane.held_ms(now),
             order_key=order_key,
             once=owed.once,
         )

@@ -65,9 +65,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class New:
-    """Accepted. `claims` are those of its deliveries that may be attempted at once, already claimed."""
+    """Accepted. `claims` are those of its deliveries that may be attempted at once, already claimed.
+
+    `overflowed` names the webhooks for which its delivery is dead at once, since their `max_pending` is reached.
+    """
 
     claims: tuple[Claim, ...] = ()
+    overflowed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +167,10 @@ class Resume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redrive:
-    """Dead deliveries become pending and due, with a fresh schedule and the same ids. They are outside the order."""
+    """Dead deliveries become pending and due, with a fresh schedule and the same ids. They are outside the order.
+
+    A test (`once`) was asked for by a person who saw what became of it: it is not redriven.
+    """
 
     webhook: str | None = None
     delivery_id: str | None = None
@@ -174,6 +181,20 @@ class Redrive:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Kept events are owed to a webhook, for the first time or again: it has at most one delivery of each.
+
+    `events` are the numbers that `queries.Kept` gave, each with the order key of a delivery that must be made. One
+    that is delivered or dead becomes pending, as if redriven; one that is pending stays as it is. Events that are no
+    longer kept, and tests, are passed over. It is one chunk, whatever `limit` says: done twice, it would send again
+    what was delivered in between.
+    """
+
+    webhook: str
+    events: tuple[tuple[int, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
     """Every pending delivery of a webhook is dead, with `cause`."""
 
@@ -181,7 +202,7 @@ class Kill:
     cause: Cause
 
 
-Change: TypeAlias = Bind | MoveWebhook | Suspend | Resume | Redrive | Kill
+Change: TypeAlias = Bind | MoveWebhook | Suspend | Resume | Redrive | Replay | Kill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +271,7 @@ class Exchanges(Query[ExchangeRow]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacklogRow:
-    """How a webhook stands. `held` counts those of `pending` that are held."""
+    """How a webhook stands. `held` counts those of `pending` that are held; `dead` leaves tests out."""
 
     webhook: str
     bound: bool
@@ -327,8 +348,9 @@ class Store(Protocol):
         """Write events and their deliveries; one result for each entry, in order.
 
         `room` says how many deliveries of a webhook may be claimed at once; a webhook with stored due deliveries,
-        or one that is held, gets none. An `Owed` with `once` is always claimed. A webhook whose pending count has
-        reached `max_pending` gets a delivery that is dead at once, cause `overflow`.
+        or one that is held, gets none. An `Owed` with `once` is always claimed, and never pending: it is a test that
+        failed until it is recorded otherwise, so nobody sends it again after a crash. A webhook whose pending count
+        has reached `max_pending` gets a delivery that is dead at once, cause `overflow`.
         """
 
     async def claim(self, wants: Wants, max_bytes: int, now: int) -> Claimed:

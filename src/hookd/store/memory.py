@@ -57,10 +57,12 @@ class MemoryStore:
         tables.events[tables.last_event] = event
         tables.known[event_key(event)] = tables.last_event
         tables.owed[tables.last_event] = []
-        owed_now = (self._owe(tables.last_event, owed, left, now) for owed in entry.owed)
-        return New(claims=tuple(claim for claim in owed_now if claim is not None))
+        overflowed: list[str] = []
+        owed_now = [self._owe(tables.last_event, owed, left, now, overflowed) for owed in entry.owed]
+        claims = tuple(claim for claim in owed_now if claim is not None)
+        return New(claims=claims, overflowed=tuple(overflowed))
 
-    def _owe(self, event: int, owed: Owed, left: dict[str, int], now: int) -> Claim | None:
+    def _owe(self, event: int, owed: Owed, left: dict[str, int], now: int, overflowed: list[str]) -> Claim | None:
         tables = self._tables
         standing = tables.standing(owed.webhook, now)
         lane = tables.lanes[standing.key]
@@ -80,12 +82,14 @@ class MemoryStore:
             delivery.state, delivery.cause, delivery.ended_at = State.DEAD, Cause.OVERFLOW, now
             delivery.order_key = None
             standing.dead += 1
+            overflowed.append(owed.webhook)
             return None
         backlog = bool(lane.due) and lane.due[0][0] <= now
         blocked = delivery.order_key is not None and delivery.order_key in lane.keys
-        tables.reopen(delivery, None if blocked else now)
         if delivery.once:
+            delivery.state, delivery.cause, delivery.ended_at = State.DEAD, Cause.TEST, now
             return tables.claim(delivery, now)
+        tables.reopen(delivery, None if blocked else now)
         if blocked or backlog or standing.held or left.get(owed.webhook, 0) <= 0:
             return None
         left[owed.webhook] -= 1
@@ -174,6 +178,8 @@ class MemoryStore:
             delivery = tables.deliveries[seq]
             standing = tables.standings[delivery.webhook]
             tables.unclaim(delivery)
+            if delivery.once:
+                continue
             if hold is None:
                 tables.wait(delivery, delivery.due_at)
             else:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from hookd.core.model import State
 from hookd.store.base import (
     AttemptRow,
     Attempts,
@@ -15,6 +17,9 @@ from hookd.store.base import (
     Exchanges,
     Query,
 )
+from hookd.store.content import event_bytes
+from hookd.store.memory_revising import find_dead
+from hookd.store.queries import PAGE_BYTES, DeadRow, Kept, KeptRow, Redrivable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +54,13 @@ def read_rows(tables: Tables, query: Query[object], page: Page) -> Sequence[obje
         case Deliveries():
             deliveries = [_delivery_row(tables, d) for d in tables.deliveries.values() if d.seq > (page.after or 0)]
             return [row for row in deliveries if _wanted(row, query)][: page.limit]
+        case Kept():
+            return _kept(tables, query, page)
+        case Redrivable(redrive=redrive):
+            counts = Counter(tables.standings[each.webhook].name for each in find_dead(tables, redrive))
+            skip = page.after or 0
+            dead = [DeadRow(webhook=name, count=count) for name, count in sorted(counts.items())]
+            return dead[skip : skip + page.limit]
     raise TypeError(type(query))
 
 
@@ -82,6 +94,7 @@ def _matches(row: AttemptRow, query: Attempts) -> bool:
 def _backlog_row(tables: Tables, key: int) -> BacklogRow:
     standing, pending = tables.standings[key], tables.lanes[key].pending.values()
     due = [delivery.due_at for delivery in pending if delivery.due_at is not None]
+    oldest = min(pending, key=lambda delivery: delivery.seq, default=None)
     return BacklogRow(
         webhook=standing.name,
         bound=standing.bound,
@@ -89,7 +102,7 @@ def _backlog_row(tables: Tables, key: int) -> BacklogRow:
         held=standing.pending if standing.held else standing.withheld,
         dead=standing.dead,
         delivered=standing.delivered,
-        oldest_pending_at=min((tables.events[d.event].accepted_at for d in pending), default=None),
+        oldest_pending_at=None if oldest is None else tables.events[oldest.event].accepted_at,
         next_due_at=None if standing.held else min(due, default=None),
         state=standing.state,
     )
@@ -115,3 +128,27 @@ def _wanted(row: DeliveryRow, query: Deliveries) -> bool:
         and query.event_id in (None, row.event.id)
         and query.delivery_id in (None, row.delivery_id)
     )
+
+
+#: Which state is told of several deliveries: the one that decides what a replay does.
+_FIRST = (State.PENDING, State.DELIVERED, State.DEAD)
+
+
+def _kept(tables: Tables, query: Kept, page: Page) -> list[KeptRow]:
+    rows: list[KeptRow] = []
+    left = PAGE_BYTES
+    for seq, event in tables.events.items():
+        owed = [tables.deliveries[number] for number in tables.owed[seq]]
+        wanted = (
+            seq > (page.after or 0)
+            and (query.since is None or event.accepted_at >= query.since)
+            and (query.until is None or event.accepted_at < query.until)
+            and query.tenant in (None, event.tenant)
+            and query.type in (None, event.type)
+            and not any(delivery.once for delivery in owed)
+        )
+        if wanted and len(rows) < page.limit and left > 0:
+            states = [d.state for d in owed if d.webhook == tables.keys.get(query.webhook)]
+            rows.append(KeptRow(seq=seq, event=event, state=min(states, key=_FIRST.index, default=None)))
+            left -= event_bytes(event)
+    return rows

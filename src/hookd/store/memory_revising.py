@@ -12,11 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hookd.core.model import State
-from hookd.store.base import Bind, Kill, MoveWebhook, Redrive, Resume, Revised, Suspend
+from hookd.store.base import Bind, Kill, MoveWebhook, Redrive, Replay, Resume, Revised, Suspend
+from hookd.store.memory_tables import Delivery
 
 if TYPE_CHECKING:
     from hookd.store.base import Binding, Change
-    from hookd.store.memory_tables import Delivery, Tables
+    from hookd.store.memory_tables import Tables
     from hookd.store.standing import Standing
 
 _UNKNOWN = "no such webhook"
@@ -31,10 +32,14 @@ def revise_tables(tables: Tables, change: Change, limit: int, now: int) -> Revis
             return _move(tables, change)
         case Redrive():
             return _redrive(tables, change, limit, now)
-        case Suspend() | Resume() | Kill():
+        case Replay() | Suspend() | Resume() | Kill():
             if change.webhook not in tables.keys:
                 return Revised(changed=0, done=True, refused=_UNKNOWN)
-            return _revise_one(tables, tables.standing(change.webhook, now), change, limit, now)
+            standing = tables.standing(change.webhook, now)
+            if isinstance(change, Replay):
+                changed = sum(_replay(tables, standing, event, key, now) for event, key in change.events)
+                return Revised(changed=changed, done=True)
+            return _revise_one(tables, standing, change, limit, now)
 
 
 def _revise_one(tables: Tables, standing: Standing, change: Suspend | Resume | Kill, limit: int, now: int) -> Revised:
@@ -141,21 +146,58 @@ def _move(tables: Tables, change: MoveWebhook) -> Revised:
 def _redrive(tables: Tables, change: Redrive, limit: int, now: int) -> Revised:
     if change.webhook is not None and change.webhook not in tables.keys:
         return Revised(changed=0, done=True, refused=_UNKNOWN)
-    dead = [d for d in tables.deliveries.values() if d.state is State.DEAD and _wanted(tables, d, change)]
+    dead = find_dead(tables, change)
     for delivery in dead[:limit]:
-        standing = tables.standings[delivery.webhook]
-        standing.dead -= 1
-        delivery.state, delivery.attempts, delivery.once = State.PENDING, 0, False
-        delivery.cause = delivery.ended_at = delivery.order_key = None
-        delivery.born = standing.clock(now)
-        tables.reopen(delivery, now)
+        tables.standings[delivery.webhook].dead -= 1
+        _make_pending(tables, delivery, now)
     return Revised(changed=len(dead[:limit]), done=len(dead) < limit)
+
+
+def _make_pending(tables: Tables, delivery: Delivery, now: int) -> None:
+    """Give a delivery that ended a fresh start, outside the order."""
+    delivery.state, delivery.attempts = State.PENDING, 0
+    delivery.cause = delivery.ended_at = delivery.order_key = None
+    delivery.born = tables.standings[delivery.webhook].clock(now)
+    tables.reopen(delivery, now)
+
+
+def _replay(tables: Tables, standing: Standing, event: int, order_key: str | None, now: int) -> bool:
+    owed = [tables.deliveries[seq] for seq in tables.owed.get(event, ())]
+    mine = [delivery for delivery in owed if delivery.webhook == standing.key]
+    tested = any(delivery.once for delivery in owed)
+    if event not in tables.events or tested or any(each.state is State.PENDING for each in mine):
+        return False
+    if mine:
+        standing.delivered -= mine[0].state is State.DELIVERED
+        standing.dead -= mine[0].state is State.DEAD
+        _make_pending(tables, mine[0], now)
+        return True
+    tables.last_delivery += 1
+    delivery = Delivery(
+        seq=tables.last_delivery,
+        event=event,
+        webhook=standing.key,
+        due_at=None,
+        born=standing.clock(now),
+        order_key=order_key,
+        once=False,
+    )
+    tables.deliveries[delivery.seq] = delivery
+    tables.owed[event].append(delivery.seq)
+    tables.reopen(delivery, None if order_key in tables.lanes[standing.key].keys else now)
+    return True
+
+
+def find_dead(tables: Tables, change: Redrive) -> list[Delivery]:
+    """Give what a redrive would make pending."""
+    dead = (d for d in tables.deliveries.values() if d.state is State.DEAD and not d.once)
+    return [delivery for delivery in dead if _wanted(tables, delivery, change)]
 
 
 def _wanted(tables: Tables, delivery: Delivery, change: Redrive) -> bool:
     event, ended_at = tables.events[delivery.event], delivery.ended_at or 0
     return (
-        (change.webhook is None or tables.keys[change.webhook] == delivery.webhook)
+        (change.webhook is None or tables.keys.get(change.webhook) == delivery.webhook)
         and (change.delivery_id is None or change.delivery_id == tables.delivery_id(delivery.seq))
         and (change.since is None or ended_at >= change.since)
         and (change.until is None or ended_at < change.until)

@@ -142,6 +142,11 @@ class Tables:
         standing, lane = self.standings[delivery.webhook], self.lanes[delivery.webhook]
         self.undue(delivery)
         self.unclaim(delivery)
+        if delivery.once:
+            delivery.state = State.DELIVERED if cause is None else State.DEAD
+            delivery.cause, delivery.ended_at = cause, now
+            standing.delivered += cause is None
+            return
         standing.withheld -= delivery.held_at is not None
         delivery.state = State.DELIVERED if cause is None else State.DEAD
         delivery.cause, delivery.ended_at = cause, now
@@ -171,7 +176,7 @@ class Tables:
             delivery = self.deliveries.pop(number)
             standing = self.standings[delivery.webhook]
             standing.delivered -= delivery.state is State.DELIVERED
-            standing.dead -= delivery.state is State.DEAD
+            standing.dead -= delivery.state is State.DEAD and not delivery.once
         attempts = [row.seq for row in self.attempts.values() if row.delivery in gone]
         for number in attempts:
             del self.attempts[number]

@@ -127,14 +127,14 @@ def _forget_events(connection: apsw.Connection, draft: Draft, gone: list[int]) -
     if not gone:
         return 0
     events = numbers(gone)
-    owed = ask(connection, "SELECT seq, webhook, state FROM deliveries WHERE event IN carray(?)", (events,))
-    deliveries = numbers(seq for seq, _, _ in owed)
+    owed = ask(connection, "SELECT seq, webhook, state, once FROM deliveries WHERE event IN carray(?)", (events,))
+    deliveries = numbers(seq for seq, _, _, _ in owed)
     connection.execute("DELETE FROM attempts WHERE delivery IN carray(?)", (deliveries,))
     attempts = connection.changes()
     connection.execute("DELETE FROM deliveries WHERE seq IN carray(?)", (deliveries,))
     connection.execute("DELETE FROM events WHERE seq IN carray(?)", (events,))
-    for _, key, state in owed:
+    for _, key, state, once in owed:
         lane = draft.lane(key)
         lane.delivered -= state == DELIVERED
-        lane.dead -= state == DEAD
+        lane.dead -= state == DEAD and not once
     return attempts

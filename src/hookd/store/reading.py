@@ -6,6 +6,7 @@ grow without bound (sqlite.org/wal.html, "Avoiding Excessively Large WAL Files")
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from hookd.core.model import Attempt, Cause
@@ -23,8 +24,9 @@ from hookd.store.base import (
 from hookd.store.batches import ask
 from hookd.store.claiming import numbers
 from hookd.store.ledger import read_state
+from hookd.store.queries import PAGE_BYTES, DeadRow, Kept, KeptRow, Redrivable
 from hookd.store.recording import decode_exchange
-from hookd.store.revising import read_delivery_id
+from hookd.store.revising import find_dead, read_delivery_id
 from hookd.store.tables import EVENT_COLUMNS, EVENT_WIDTH, EXCHANGE_STRIDE, STATE_CODES, STATES, read_event
 
 if TYPE_CHECKING:
@@ -85,6 +87,10 @@ def read_page(connection: apsw.Connection, uid: str, query: Query[Any], page: Pa
                 return _backlog(connection, query, page)
             case Deliveries():
                 return _deliveries(connection, uid, query, page)
+            case Kept():
+                return _kept(connection, query, page)
+            case Redrivable():
+                return _redrivable(connection, uid, query, page)
         raise TypeError(type(query))
     finally:
         connection.execute("COMMIT")
@@ -215,3 +221,42 @@ def _deliveries(connection: apsw.Connection, uid: str, query: Deliveries, page: 
             )
         )
     return found
+
+
+def _kept(connection: apsw.Connection, query: Kept, page: Page) -> list[KeptRow]:
+    where = _Where()
+    where.add("e.seq > ?", page.after or 0)
+    where.add("e.accepted_at >= ?", query.since)
+    where.add("e.accepted_at < ?", query.until)
+    where.add("e.tenant = ?", query.tenant)
+    where.add("e.type = ?", query.type)
+    where.texts.append("NOT EXISTS (SELECT 1 FROM deliveries t WHERE t.event = e.seq AND t.once)")
+    text = (
+        f"SELECT {EVENT_COLUMNS}, e.seq, e.bytes, (SELECT min(d.state) FROM deliveries d"  # noqa: S608  our texts
+        f" WHERE d.event = e.seq AND d.webhook IN carray(?)) FROM events e{where} ORDER BY e.seq LIMIT ?"
+    )
+    values = (numbers(_keys(connection, query.webhook)), *where.values, page.limit)
+    rows, left = [], PAGE_BYTES
+    with closing(connection.cursor()) as cursor:
+        for row in cursor.execute(text, values):
+            seq, size, state = row[EVENT_WIDTH:]
+            rows.append(KeptRow(seq=seq, event=read_event(row, 0), state=None if state is None else STATES[state]))
+            left -= size
+            if left <= 0:
+                break
+    return rows
+
+
+def _redrivable(connection: apsw.Connection, uid: str, query: Redrivable, page: Page) -> list[DeadRow]:
+    key, name = None, query.redrive.webhook
+    if name is not None:
+        found = ask(connection, "SELECT key FROM webhooks WHERE name = ? AND merged_into IS NULL", (name,))
+        if not found:
+            return []
+        [(key,)] = found
+    source, values = find_dead(uid, query.redrive, key)
+    counted = ask(connection, f"SELECT d.webhook, count(*) {source} GROUP BY d.webhook", values)
+    names = dict(ask(connection, "SELECT key, name FROM webhooks"))
+    rows = sorted((names[lane], count) for lane, count in counted)
+    skip = page.after or 0
+    return [DeadRow(webhook=name, count=count) for name, count in rows[skip : skip + page.limit]]

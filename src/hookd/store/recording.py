@@ -107,12 +107,13 @@ def _add_verdict(values: list[object], draft: Draft, lease: Lease, result: Resul
     lane, number = draft.lane(lease.key), result.attempt.number
     match result.verdict:
         case Delivered():
-            lane.pending -= 1
+            lane.pending -= not result.claim.once
             lane.delivered += 1
             values += (lease.seq, DELIVERED, None, number, None, now)
         case Dead(cause=cause):
-            lane.pending -= 1
-            lane.dead += 1
+            # Who tested saw it fail; nobody has to look at it again.
+            lane.pending -= not result.claim.once
+            lane.dead += not result.claim.once
             values += (lease.seq, DEAD, None, number, cause.value, now)
         case RetryAt(due_at=due_at):
             lane.due_by(due_at)
@@ -151,6 +152,8 @@ def release_claims(
             continue
         draft.void(claim.lease, lease)
         lane = draft.lane(lease.key)
+        if claim.once:
+            continue  # it is dead already
         if hold is not None:
             connection.execute(_HOLD, (hold.value, now, lane.clock(now), lease.seq))
             lane.withheld += 1

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hookd.store.base import Bind, Kill, MoveWebhook, Redrive, Resume, Revised, Suspend
+from hookd.store.base import Bind, Kill, MoveWebhook, Redrive, Replay, Resume, Revised, Suspend
 from hookd.store.batches import ask
 from hookd.store.claiming import find_next_due, numbers
 from hookd.store.recording import unblock
-from hookd.store.tables import DEAD, PENDING
+from hookd.store.replaying import make_pending, replay_events
+from hookd.store.tables import DEAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,10 +46,7 @@ _KILL = (
     f"UPDATE deliveries SET state = {DEAD}, due_at = NULL, held_at = NULL, cause = ?, ended_at = ?"  # noqa: S608  a constant
     " WHERE seq IN carray(?)"
 )
-_REDRIVE = (
-    f"UPDATE deliveries SET state = {PENDING}, due_at = ?, attempts = 0, order_key = NULL, cause = NULL, once = 0,"  # noqa: S608  a constant
-    " ended_at = NULL, born = ? WHERE seq IN carray(?)"
-)
+_COUNT_TESTS = "SELECT count(*) FROM deliveries WHERE seq IN carray(?) AND once"
 
 
 def revise_rows(connection: apsw.Connection, draft: Draft, change: Change, limit: int, now: int) -> Revised:
@@ -60,10 +58,12 @@ def revise_rows(connection: apsw.Connection, draft: Draft, change: Change, limit
             return _move(connection, draft, change)
         case Redrive():
             return _redrive(connection, draft, change, limit, now)
-        case Suspend() | Resume() | Kill():
+        case Replay() | Suspend() | Resume() | Kill():
             key = draft.find(change.webhook)
             if key is None:
                 return Revised(changed=0, done=True, refused=_UNKNOWN)
+            if isinstance(change, Replay):
+                return replay_events(connection, draft, draft.lane(key), change, now)
             return _revise_one(connection, draft, draft.define(key), change, limit=limit, now=now)
 
 
@@ -99,9 +99,11 @@ def kill_rows(
     """Make pending deliveries (number, order key, held since) of one webhook dead; claims on them are lost."""
     if not rows:
         return
-    connection.execute(_KILL, (cause, now, numbers(seq for seq, _, _ in rows)))
+    killed = numbers(seq for seq, _, _ in rows)
+    connection.execute(_KILL, (cause, now, killed))
+    [(tests,)] = ask(connection, _COUNT_TESTS, (killed,))
     lane.pending -= len(rows)
-    lane.dead += len(rows)
+    lane.dead += len(rows) - tests
     lane.withheld -= sum(held_at is not None for _, _, held_at in rows)
     for seq, _, _ in rows:
         lease = draft.taken(lane.key).get(seq)
@@ -184,38 +186,40 @@ def _move(connection: apsw.Connection, draft: Draft, change: MoveWebhook) -> Rev
 
 
 def _redrive(connection: apsw.Connection, draft: Draft, change: Redrive, limit: int, now: int) -> Revised:
-    where, values = ["d.state = ?"], [DEAD]
+    key = None if change.webhook is None else draft.find(change.webhook)
+    if change.webhook is not None and key is None:
+        return Revised(changed=0, done=True, refused=_UNKNOWN)
+    source, values = find_dead(draft.ledger.uid, change, key)
+    found = ask(connection, f"SELECT d.seq, d.webhook {source} LIMIT ?", (*values, limit))
+    chosen: dict[int, list[int]] = {}
+    for seq, lane_key in found:
+        chosen.setdefault(lane_key, []).append(seq)
+    for lane_key, seqs in chosen.items():
+        lane = draft.lane(lane_key)
+        make_pending(connection, lane, seqs, now)
+        lane.dead -= len(seqs)
+    return Revised(changed=len(found), done=len(found) < limit)
+
+
+def find_dead(uid: str, change: Redrive, key: int | None) -> tuple[str, list[object]]:
+    """Give where a redrive's deliveries (`d`) are found, as the text after the columns, and its values.
+
+    `key` is that of the webhook, if one is named. The state stands in the text: with a bound value SQLite could not
+    know that the index of the dead serves.
+    """
     conditions: list[tuple[str, object]] = [
+        ("d.webhook = ?", key),
+        ("d.seq = ?", None if change.delivery_id is None else read_delivery_id(uid, change.delivery_id)),
         ("d.ended_at >= ?", change.since),
         ("d.ended_at < ?", change.until),
         ("e.tenant = ?", change.tenant),
         ("e.type = ?", change.type),
     ]
-    if change.webhook is not None:
-        key = draft.find(change.webhook)
-        if key is None:
-            return Revised(changed=0, done=True, refused=_UNKNOWN)
-        conditions.append(("d.webhook = ?", key))
-    if change.delivery_id is not None:
-        conditions.append(("d.seq = ?", read_delivery_id(draft.ledger.uid, change.delivery_id)))
-    bound: list[object] = list(values)
-    for text, value in conditions:
-        if value is not None:
-            where.append(text)
-            bound.append(value)
+    given = [(text, value) for text, value in conditions if value is not None]
+    index = " INDEXED BY deliveries_dead" if change.delivery_id is None else ""
     join = " CROSS JOIN events e ON e.seq = d.event" if change.tenant is not None or change.type is not None else ""
-    text = f"SELECT d.seq, d.webhook FROM deliveries d{join} WHERE {' AND '.join(where)} LIMIT ?"  # noqa: S608  our texts
-    found = ask(connection, text, (*bound, limit))
-    chosen: dict[int, list[int]] = {}
-    for seq, key in found:
-        chosen.setdefault(key, []).append(seq)
-    for key, seqs in chosen.items():
-        lane = draft.lane(key)
-        connection.execute(_REDRIVE, (now, lane.clock(now), numbers(seqs)))
-        lane.dead -= len(seqs)
-        lane.pending += len(seqs)
-        lane.due_by(now)
-    return Revised(changed=len(found), done=len(found) < limit)
+    where = " AND ".join([f"d.state = {DEAD} AND NOT d.once", *(text for text, _ in given)])
+    return f"FROM deliveries d{index}{join} WHERE {where}", [value for _, value in given]
 
 
 def read_delivery_id(uid: str, delivery_id: str) -> int:

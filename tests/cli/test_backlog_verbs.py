@@ -1,0 +1,73 @@
+"""The verbs that step in, where no daemon is needed to see what they do: usage, and how a replay adds up its slices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from hookd.cli import replay
+from hookd.cli.ask import redrive_command, resume_command, suspend_command
+from hookd.cli.errors import CliError, ExitCode
+from hookd.cli.replay import replay_command
+from tests.e2e.house import hookd
+
+if TYPE_CHECKING:
+    import click
+
+COUNTS = {"new": 1, "again": 2, "pending": 3, "unwanted": 4, "replayed": 3}
+
+
+class Slices:
+    """A control API that needs three slices."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, object]]] = []
+
+    def post(self, path: str, body: dict[str, object]) -> dict[str, Any]:
+        self.asked.append((path, body))
+        after = len(self.asked) * 10
+        return {"seen": 10, **COUNTS, "after": after if after < 30 else None, "until": 99}
+
+
+@pytest.mark.parametrize(("body", "first"), [({"since": 1}, {"since": 1}), ({}, {"all": True})])
+def test_a_replay_goes_on_where_the_last_slice_ended(body: dict[str, object], first: dict[str, object]) -> None:
+    client: Any = Slices()
+    totals = replay._replay(client, "a b", body, dry_run=True)
+    assert totals == {"seen": 30, **{name: 3 * count for name, count in COUNTS.items()}}
+    assert [path for path, _ in client.asked] == ["/v1/webhooks/a%20b/replay"] * 3
+    assert [asked for _, asked in client.asked] == [
+        {**first, "dry_run": True},
+        {**body, "dry_run": True, "after": 10, "until": 99},
+        {**body, "dry_run": True, "after": 20, "until": 99},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (replay_command, ["--webhook", "crm"]),
+        (replay_command, ["--webhook", "crm", "--dry-run"]),
+        (replay_command, ["--webhook", "crm", "--all", "--since", "1h"]),
+        (replay_command, ["--webhook", "crm", "--since", "yesterday"]),
+        (replay_command, ["--all"]),
+        (redrive_command, ["--dry-run"]),
+        (redrive_command, ["crm", "--all", "--dry-run"]),
+        (suspend_command, []),
+        (resume_command, []),
+    ],
+)
+def test_what_is_not_clear_is_a_mistake_of_usage(command: click.Command, arguments: list[str]) -> None:
+    done = CliRunner().invoke(command, arguments)
+    code = done.exception.code if isinstance(done.exception, CliError) else done.exit_code
+    assert code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    "arguments", ["replay --webhook crm --all", "redrive --all --dry-run", "suspend crm", "resume crm"]
+)
+def test_without_a_daemon_they_say_so(arguments: str) -> None:
+    code, out, err = hookd(*arguments.split(), "--control", "/nonexistent/control.sock")
+    assert (code, out) == (ExitCode.NO_DAEMON, "")
+    assert err.startswith("hookd: no daemon is running")
