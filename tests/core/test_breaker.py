@@ -78,9 +78,16 @@ def test_it_is_open_for_30_s_and_twice_as_long_each_time_up_to_15_minutes() -> N
     assert lengths == [30, 60, 120, 240, 480] + [900] * 35
 
 
-def test_what_was_in_flight_when_it_opened_teaches_nothing() -> None:
+def test_failures_in_flight_when_it_opened_teach_nothing_and_a_success_shows_that_it_was_chance() -> None:
     breaker = run("xxxxx")
-    assert run("xxx.", breaker) is breaker
+    assert run("xxx", breaker) is breaker
+    assert run("xxx.", breaker) == CLOSED
+    half = run("x." * 10 + "x")
+    assert half.open_until is not None
+    assert run("xx..", half) is half
+    assert breaker.open_until is not None
+    probed = weigh(breaker, failed=True, now=breaker.open_until)
+    assert weigh(probed, failed=False, now=breaker.open_until + 1) is probed
 
 
 def test_a_probe_that_succeeds_closes_it_and_one_that_fails_opens_it_for_longer() -> None:
@@ -144,7 +151,7 @@ def test_whatever_happens_it_opens_only_by_a_failure_and_never_for_longer_than_i
         if after.open_until is not None and after.open_until != breaker.open_until:
             assert failed
             assert FIRST * (1 - SPREAD) <= length(after, now) <= LONGEST * (1 + SPREAD)
-            assert breaker.opened <= after.opened <= breaker.opened + 1
+            assert 0 < after.opened <= breaker.opened + 1
         if not failed and breaker.open_until is not None and breaker.open_until <= now:
             assert after.open_until is None
         assert after.recent.bit_count() <= after.seen <= WINDOW

@@ -107,6 +107,7 @@ async def test_a_webhook_has_no_more_slots_than_its_concurrency(autojump_clock: 
     sender = Script()
     sender.took = 1.0
     async with open_stage(make_webhook(concurrency=3), sender=sender) as stage:
+        await stage.prove()
         await stage.accept(*(make_event(n) for n in range(12)))
         await stage.told(12)
         assert sender.most_flying == 3
@@ -140,6 +141,7 @@ async def test_a_hung_receiver_keeps_only_its_own_slots(autojump_clock: MockCloc
     sender = Script()
     sender.hang = lambda request: request.head.target.host.startswith("hung")
     async with open_stage(make_webhook("hung"), make_webhook("well"), sender=sender) as stage:
+        await stage.prove("hung", "well")
         await stage.accept(*(make_event(n) for n in range(200)), to=("hung", "well"))
         await stage.told(200)
         assert sender.hosts.count("hung") == 8
@@ -175,7 +177,7 @@ async def test_what_lies_in_the_store_at_the_start_is_delivered(autojump_clock: 
         await stage.told(1000)
         assert sorted(stage.sender.bodies) == sorted(set(stage.sender.bodies))
         assert (await stage.backlog()).delivered == 1000
-        assert stage.sender.times[-1] - stage.started < 1
+        assert stage.sender.times[-1] - stage.started < 5
 
 
 async def test_memory_holds_a_window_and_the_rest_follows_without_waiting(autojump_clock: MockClock) -> None:
@@ -582,6 +584,7 @@ async def test_a_drain_lets_what_is_in_flight_end_and_gives_the_rest_back(autoju
     sender.hang = lambda request: b'"n":0' in request.body
     sender.took = 2.0
     async with open_stage(make_webhook(concurrency=3), sender=sender) as stage:
+        await stage.prove(number=4)
         await stage.accept(*(make_event(n) for n in range(20)))
         await sender.sent(3)
         begun = trio.current_time()
@@ -589,7 +592,7 @@ async def test_a_drain_lets_what_is_in_flight_end_and_gives_the_rest_back(autoju
         assert trio.current_time() - begun == pytest.approx(10)
         assert len(sender.requests) == 3
         row = await stage.backlog()
-        assert (row.delivered, row.pending) == (2, 18)
+        assert (row.delivered, row.pending) == (4 + 2, 18)
         # Nothing is claimed any more: all of it could be claimed again.
         await stage.accept(make_event(99))
         assert dict(stage.dispatcher.room(["crm"])) == {"crm": 0}

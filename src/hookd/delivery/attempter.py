@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import structlog
 import trio
 
-from hookd.core.model import Cause, NoResponse
+from hookd.core.model import Cause, NoResponse, RetryAt
 from hookd.core.retry import decide
 from hookd.core.routing import tenant_allows, trigger_for
 from hookd.delivery.recorder import Finished
@@ -68,13 +68,15 @@ class Attempter:
         current_config: Callable[[], Config],
         secrets: Secrets,
         now: Callable[[], int],
+        ahead: Callable[[], int],
         random: Callable[[], float],
     ) -> None:
-        """`random` is uniform in [0, 1)."""
+        """`ahead`: by how many milliseconds due times are ahead of `now`; `random` is uniform in [0, 1)."""
         self._sender = sender
         self._current_config = current_config
         self._secrets = secrets
         self._now = now
+        self._ahead = ahead
         self._random = random
         self._config: Config | None = None
         self._revision = ""
@@ -125,6 +127,9 @@ class Attempter:
             now=self._now(),
             jitter=2.0 * self._random() - 1.0,
         )
+        ahead = self._ahead()
+        if ahead and isinstance(verdict, RetryAt):
+            verdict = RetryAt(due_at=verdict.due_at + ahead)
         return Finished(
             claim=claim,
             outcome=outcome,

@@ -62,15 +62,7 @@ class TcpConnector:
         """Connect as `Connector` says."""
         addresses = await self._vetted(target, networks, progress)
         context = await self._contexts.context(tls, tls_key) if target.scheme == "https" else None
-        progress.cause, progress.doing = Cause.CONNECT_TIMEOUT, f"connecting to {target.authority}"
-        began = trio.current_time()
-        connected = await _dial(addresses, target.port)
-        progress.connect_ms = (trio.current_time() - began) * 1000
-        try:
-            _check_peer(connected, networks)
-        except ConnectFailed:
-            connected.close()
-            raise
+        connected = await _open(addresses, target, networks, progress)
         if context is None:
             return Connection(connected)
         progress.doing = f"the TLS handshake with {target.authority}"
@@ -78,6 +70,10 @@ class TcpConnector:
         secured = await _shake_hands(connected, context, target.host)
         progress.tls_ms = (trio.current_time() - began) * 1000
         return Connection(secured)
+
+    async def reach(self, target: Target, networks: tuple[Network, ...], progress: Progress) -> socket.socket:
+        """Give a socket that is connected to a vetted address of `target`, without TLS; raise `ConnectFailed`."""
+        return await _open(await self._vetted(target, networks, progress), target, networks, progress)
 
     async def _vetted(self, target: Target, networks: tuple[Network, ...], progress: Progress) -> tuple[str, ...]:
         if target.literal:
@@ -92,6 +88,22 @@ class TcpConnector:
         if not vetted:
             raise ConnectFailed(Cause.BLOCKED_ADDRESS, next(iter(refusals.values())) or "no address")
         return vetted[:ADDRESS_LIMIT]
+
+
+async def _open(
+    addresses: tuple[str, ...], target: Target, networks: tuple[Network, ...], progress: Progress
+) -> socket.socket:
+    """Connect to one of the vetted addresses, and check whom we reached."""
+    progress.cause, progress.doing = Cause.CONNECT_TIMEOUT, f"connecting to {target.authority}"
+    began = trio.current_time()
+    connected = await _dial(addresses, target.port)
+    progress.connect_ms = (trio.current_time() - began) * 1000
+    try:
+        _check_peer(connected, networks)
+    except ConnectFailed:
+        connected.close()
+        raise
+    return connected
 
 
 def _refusal(address: str, networks: tuple[Network, ...]) -> str | None:

@@ -21,9 +21,12 @@ import trio
 from hookd.core.model import RetryAt
 from hookd.delivery.attempter import Attempter, Withheld
 from hookd.delivery.feeder import Feeder
+from hookd.delivery.health import succeeded
 from hookd.delivery.lanes import Lanes
+from hookd.delivery.news import NO_NEWS
 from hookd.delivery.recorder import Receipt, Recorder
-from hookd.delivery.watch import Watch
+from hookd.delivery.timeline import Timeline
+from hookd.delivery.watch import Lesson, Watch
 from hookd.store.base import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from hookd.core.config import Config, Limits, Webhook
     from hookd.core.model import Claim, Result
     from hookd.delivery.lane import Figures, Lane
+    from hookd.delivery.news import News
     from hookd.delivery.recorder import Fields, Finished
     from hookd.delivery.sender import Sender
     from hookd.store.base import Store
@@ -73,24 +77,33 @@ class Dispatcher:
         random: Callable[[], float],
         attempted: Callable[[Sequence[Fields]], None],
         limits: Limits,
+        news: News = NO_NEWS,
     ) -> None:
         self._current_config = current_config
+        self._news = news
         self._limit = limits.concurrency
-        self._recorder = Recorder(store, now=now, attempted=attempted, recorded=self._recorded, released=self._released)
-        self._watch = Watch(store, current_config, now=now, write=self._recorder.learn)
+        self._timeline = Timeline(now, trio.current_time, self._leapt)
+        due = self._timeline.now
+        self._recorder = Recorder(store, now=due, attempted=attempted, recorded=self._recorded, released=self._released)
+        self._watch = Watch(store, current_config, now=due, write=self._recorder.learn, random=random, news=news)
         self._lanes = Lanes(
             limits=limits,
             states=self._watch.states,
-            now=now,
+            now=due,
             clock=trio.current_time,
             return_claims=self._recorder.give_back,
             gate_shut=self._gate_shut,
             webhook=self._webhook,
         )
         self._attempter = Attempter(
-            sender=sender, current_config=current_config, secrets=secrets, now=now, random=random
+            sender=sender,
+            current_config=current_config,
+            secrets=secrets,
+            now=now,
+            ahead=lambda: self._timeline.ahead,
+            random=random,
         )
-        self._feeder = Feeder(store, self._lanes, now=now, fed=self._fed, kick=self._kick)
+        self._feeder = Feeder(store, self._lanes, now=due, fed=self._fed, kick=self._kick)
         self._crew: trio.Nursery | None = None
         self._size = 0
         self._idle = 0
@@ -108,6 +121,7 @@ class Dispatcher:
         self._serving = True
         try:
             await self._watch.load()
+            self._timeline.reach(self._watch.latest())
             for webhook_id in self._watch.states:
                 self._lanes.look_again(self._lanes.lane(webhook_id))
             async with trio.open_nursery() as nursery:
@@ -174,7 +188,7 @@ class Dispatcher:
     async def resume(self, webhook: str) -> None:
         """Lift a webhook's suspension, pause and breaker; what is pending is due now. Raises `StoreUnavailable`."""
         await self._watch.resume(webhook)
-        self._lanes.look_again(self._lanes.lane(webhook))
+        self._lanes.doubt(self._lanes.lane(webhook))
         self._feeder.ask()
         self._kick()
 
@@ -248,6 +262,8 @@ class Dispatcher:
                 await self._lot.park()
                 continue
             lane, claim = pair
+            if lanes.wanted:
+                self._kick()  # what ended may have made room for more than one
             try:
                 if recorder.full:
                     await recorder.room()
@@ -255,11 +271,11 @@ class Dispatcher:
             except BaseException:
                 recorder.give_back([claim])
                 raise
-            lanes.finish(lane, claim)
             if isinstance(attempted, Withheld):
                 recorder.give_back([claim], attempted.hold)
             else:
                 self._land(lane, attempted)
+            lanes.finish(lane, claim)
             if lanes.closed:
                 self._landed.set()
             elif self._feeder.wants(lane):
@@ -267,8 +283,16 @@ class Dispatcher:
 
     def _land(self, lane: Lane, finished: Finished) -> None:
         """Take what came of an attempt: what it teaches, then its record."""
-        if not finished.claim.once and self._watch.learn(finished.webhook, finished.outcome):
-            self._lanes.look_again(lane)
+        claim, outcome = finished.claim, finished.outcome
+        if not claim.once:
+            lesson = self._watch.learn(finished.webhook, outcome, repeated=lane.probed == claim.delivery_id)
+            if lesson is Lesson.SHUT:
+                lane.probed = claim.delivery_id
+                self._lanes.doubt(lane)
+            elif lesson is not Lesson.NONE and succeeded(outcome):
+                self._lanes.trust(lane)
+            if lesson is Lesson.OPEN:
+                self._lanes.look_again(lane)
         self._recorder.add(finished)
 
     # ----------------------------------------------------------------- between the parts
@@ -286,6 +310,10 @@ class Dispatcher:
     def _gate_shut(self) -> None:
         self._feeder.gates_changed()
 
+    def _leapt(self, milliseconds: int) -> None:
+        self._watch.shift(milliseconds)
+        self._feeder.ask()
+
     def _webhook(self, webhook_id: str) -> Webhook | None:
         return self._current_config().webhooks.get(webhook_id)
 
@@ -298,6 +326,7 @@ class Dispatcher:
 
     def _recorded(self, results: Sequence[Result]) -> None:
         """See what a recorded batch makes due: a retry at its time, the next of an order at once."""
+        self._news.died(results)
         due_at: int | None = None
         follows = False
         for result in results:

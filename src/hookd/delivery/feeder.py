@@ -7,7 +7,10 @@ Rules of this module:
    changed. Never on a beat: an idle daemon asks every `RECHECK` seconds, for the wall clock may have jumped.
 2. What is learnt while the store is busy with a claim counts for the next one: `short` and the next due time are
    cleared before the call, not after it.
-3. A claim that is under way is always waited for. Else its claims would belong to nobody until the next start.
+3. After a start what is due comes by and by: `FIRST` deliveries, then twice as many after each `STEP` seconds, until
+   that is more than there is. A crash leaves up to a cap full of attempts that may have arrived; receivers get those
+   spread over some seconds, and what is new is handed over meanwhile as always.
+4. A claim that is under way is always waited for. Else its claims would belong to nobody until the next start.
 """
 
 from __future__ import annotations
@@ -16,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from hookd.delivery.gates import RECHECK
 from hookd.delivery.lane import CLAIM_WEIGHT, weigh
-from hookd.delivery.lanes import RECHECK
 from hookd.store.base import Wants
 
 if TYPE_CHECKING:
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 
 #: How many claims to ask for at once: a transaction and a batch that keep nobody else waiting for long.
 TOTAL: Final = 1024
+#: How many claims to ask for at first, and the seconds between the first questions.
+FIRST: Final = 8
+STEP: Final = 0.5
 #: How soon to ask again, in milliseconds, when the store has named a time that is past.
 BREATH_MS: Final = 20
 
@@ -90,6 +96,7 @@ class Feeder:
     async def serve(self) -> None:
         """Ask when there is reason to, until stopped. Raises `StoreUnavailable`."""
         try:
+            await self._begin()
             while not self._stopping:
                 if not self._asked and not self._is_due():
                     self._stirred = trio.Event()
@@ -118,6 +125,21 @@ class Feeder:
             with trio.move_on_after(min(wait, RECHECK)):
                 await self._gates.wait()
 
+    async def _begin(self) -> None:
+        total = FIRST
+        while total < TOTAL and not self._stopping:
+            with trio.CancelScope(shield=True):
+                claimed = await self._claim(total)
+            if claimed < total:
+                return
+            total *= 2
+            step = trio.current_time() + STEP
+            while trio.current_time() < step and not self._stopping:
+                self._stirred = trio.Event()
+                with trio.move_on_at(step):
+                    await self._stirred.wait()
+        self._asked = True
+
     def _is_due(self) -> bool:
         return self._due_at is not None and self._due_at <= self._now()
 
@@ -126,20 +148,18 @@ class Feeder:
             return RECHECK
         return min(max(0.0, (self._due_at - self._now()) / 1000.0), RECHECK)
 
-    async def _claim(self) -> None:
+    async def _claim(self, total: int = TOTAL) -> int:
+        """Claim at most `total` deliveries; give how many came."""
         self._asked = False
         self._due_at = None
         lanes = self._lanes
         rooms, each, max_bytes = lanes.offer()
-        for webhook_id, room in rooms.items():
-            if room > 0:
-                lanes.lane(webhook_id).short = False
         if lanes.closed:
-            return
+            return 0
         if each <= 0 or max_bytes <= 0:
             lanes.tight = True
-            return
-        claimed = await self._store.claim(Wants(total=TOTAL, each=each, but=rooms), max_bytes, self._now())
+            return 0
+        claimed = await self._store.claim(Wants(total=total, each=each, but=rooms), max_bytes, self._now())
         claims = claimed.claims
         if claimed.next_due_at is not None:
             # What is due already and yet not handed out is due again in a moment: nothing here may spin.
@@ -147,6 +167,7 @@ class Feeder:
         if claims:
             self._fed(claims)
         self._judge(claims, rooms, each, max_bytes)
+        return len(claims)
 
     def _judge(self, claims: Sequence[Claim], rooms: Mapping[str, int], each: int, max_bytes: int) -> None:
         """See whether the store may have kept back something that is due: who got all that was asked for, may have."""

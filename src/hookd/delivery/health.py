@@ -9,7 +9,8 @@ Rules of this module:
    together come in any order, and the longest wish is the one to keep.
 4. A mistake of ours (`internal`) and a test say nothing about the receiver.
 5. A healthy webhook's success is worth a row only every `SUCCESS_NOTED_MS`: what changes then is one time stamp.
-6. The seat of the breaker is here: `learn` is to change `open_until` and `opened`, `closed_for` to read them.
+6. The breaker decides by itself (`core.breaker`); its `open_until` and `opened` stand in the state, to be kept.
+7. A pause or an opening that ends later than any can last was written by a clock that was wrong: nobody waits for it.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from hookd.core.breaker import open_for
 from hookd.core.model import Cause, Response
-from hookd.core.retry import GONE, pause_of
+from hookd.core.retry import GONE, PAUSE_CAP, pause_of
 
 if TYPE_CHECKING:
+    from hookd.core.breaker import Breaker
     from hookd.core.config import Webhook
     from hookd.core.model import Outcome, WebhookState
 
@@ -33,22 +36,34 @@ SUSPENDED_FAILING: Final = "failing"
 FOREVER: Final = float("inf")
 
 
+def has_gates(state: WebhookState) -> bool:
+    """Whether there is anything in a state that may close a webhook: asked often, and without reading a clock."""
+    return state.suspended_at is not None or state.paused_until is not None or state.open_until is not None
+
+
 def closed_for(state: WebhookState | None, now: int) -> float:
     """Give the seconds until attempts of a webhook may start; 0: now; `FOREVER`: not before somebody resumes it."""
     if state is None:
         return 0.0
     if state.suspended_at is not None:
         return FOREVER
+    wait = 0.0
     if state.paused_until is not None and state.paused_until > now:
-        return (state.paused_until - now) / 1000.0
-    return 0.0
+        left = (state.paused_until - now) / 1000.0
+        wait = left if left <= PAUSE_CAP else 0.0
+    return wait if state.open_until is None else max(wait, open_for(state.open_until, now))
 
 
-def learn(webhook: Webhook, state: WebhookState, outcome: Outcome, now: int) -> WebhookState:
-    """Give the state after an outcome; the very same object if there is nothing to keep."""
+def succeeded(outcome: Outcome) -> bool:
+    """Whether the receiver took the delivery."""
+    return isinstance(outcome, Response) and 200 <= outcome.status < 300  # noqa: PLR2004  RFC 9110 section 15.3
+
+
+def learn(webhook: Webhook, state: WebhookState, outcome: Outcome, now: int, breaker: Breaker) -> WebhookState:
+    """Give the state after an outcome and what the breaker made of it; the very same object if nothing changed."""
     if isinstance(outcome, Response):
         if 200 <= outcome.status < 300:  # noqa: PLR2004  RFC 9110 section 15.3
-            return _succeed(state, now)
+            return _succeed(state, now, breaker)
         error = f"status {outcome.status}"
     elif outcome.cause is Cause.INTERNAL:
         return state
@@ -72,13 +87,23 @@ def learn(webhook: Webhook, state: WebhookState, outcome: Outcome, now: int) -> 
         paused_until=paused_until,
         failing_since=since,
         failures=state.failures + 1,
+        open_until=breaker.open_until,
+        opened=breaker.opened,
         last_error=error,
     )
 
 
-def _succeed(state: WebhookState, now: int) -> WebhookState:
+def _succeed(state: WebhookState, now: int, breaker: Breaker) -> WebhookState:
     healthy = state.failing_since is None and not state.failures
-    fresh = state.last_success_at is not None and now - state.last_success_at < SUCCESS_NOTED_MS
-    if healthy and fresh:
+    same = state.opened == breaker.opened and state.open_until == breaker.open_until
+    fresh = state.last_success_at is not None and 0 <= now - state.last_success_at < SUCCESS_NOTED_MS
+    if healthy and same and fresh:
         return state
-    return replace(state, failing_since=None, failures=0, last_success_at=now)
+    return replace(
+        state,
+        failing_since=None,
+        failures=0,
+        last_success_at=now,
+        open_until=breaker.open_until,
+        opened=breaker.opened,
+    )

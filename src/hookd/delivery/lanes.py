@@ -6,25 +6,28 @@ Rules of this module:
    claim may fill the same room at the same time; what is too much then goes back.
 2. All lanes together hold `MEMORY` bytes. The less is left, the less a single lane may take (`SHARE` of what is free):
    fifty slow receivers with large events then leave room for the fifty-first, which is quick.
-3. Next goes the lane whose turn it is, by tenant, then by webhook, if it has a free slot and its gates are open.
-   `opens_in` is the only gate: it says how many seconds until an attempt may start.
+3. Next goes the lane whose turn it is (`Slots`), if its gates are open. `opens_in` is the only gate: it says how many
+   seconds until an attempt may start.
 4. A lane that is closed for long (paused by its receiver, suspended) keeps nothing: its claims go back.
 5. The store may hold due deliveries for a lane that got all that it had room for, and only then: such a lane is
    `short`, and is fed again when it has run down. Guessing too much here costs a claim that finds nothing; guessing too
    little delays a delivery until the next look.
-6. A test (`once`) passes all gates, turns and windows: somebody waits for its answer.
+6. Behind an open breaker a lane holds a choice of at most `CHOICE` deliveries, of which the probe is the one that was
+   attempted least, and not the one whose failure closed the gate, if there is another.
+7. What a claim may ask for is told by the lanes that hold something or are closed; nothing here walks all lanes but
+   a reload, and a look at what can be forgotten.
+8. A test (`once`) passes all gates, turns and windows: somebody waits for its answer.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from hookd.core.schedule import Bucket, Turns
-from hookd.delivery.health import FOREVER, closed_for
-from hookd.delivery.lane import CLAIM_WEIGHT, Figures, Lane, weigh
+from hookd.delivery.gates import Gates
+from hookd.delivery.health import closed_for, has_gates
+from hookd.delivery.lane import CLAIM_WEIGHT, Figures, Lane, adopt_definition, is_proven, take_probe, weigh
+from hookd.delivery.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,12 +41,12 @@ MEMORY: Final = 32 * 1024 * 1024
 SHARE: Final = 0.5
 #: A lane that is closed for longer than this many seconds gives its claims back.
 PATIENCE: Final = 1.0
-#: Wall clocks jump: a gate that waits for one is looked at again after at most this many seconds.
-RECHECK: Final = 30.0
+#: From how many deliveries a probe is chosen.
+CHOICE: Final = 16
 
 
 class Lanes:
-    """All lanes. State: the claims in memory, whose turn it is, which gates are shut and until when.
+    """All lanes. State: the claims in memory, and which lanes are busy or closed.
 
     `now` is the wall clock in milliseconds; `clock` is monotonic, in seconds. `return_claims` takes what goes back;
     `gate_shut` is told when a gate has shut that opens before the others.
@@ -67,19 +70,28 @@ class Lanes:
         self._now = now
         self._clock = clock
         self._return = return_claims
-        self._gate_shut = gate_shut
         self._webhook = webhook
         self._lanes: dict[str, Lane] = {}
-        self._turns: Turns[Lane] = Turns()
+        self._slots = Slots(limits.concurrency, clock)
+        self._gates = Gates(clock, gate_shut)
         self._express: deque[tuple[Lane, Claim]] = deque()
-        self._gates: list[tuple[float, int, Lane]] = []
-        self._numbers = count()
+        self._busy: dict[str, Lane] = {}  # that may have less room than a window
+        self._closed: dict[str, int] = {}  # that have no room at all: 0
         self.weight = 0
         self.queued = 0
-        self.flying = 0
         self.tight = False  # memory, not a window, has kept a lane from more
         self._mean_weight = float(CLAIM_WEIGHT)
         self.closed = False
+
+    @property
+    def flying(self) -> int:
+        """How many attempts are in flight."""
+        return self._slots.flying
+
+    @property
+    def wanted(self) -> bool:
+        """Whether something may wait for a worker."""
+        return self._slots.wanted or bool(self._express)
 
     def lane(self, webhook_id: str) -> Lane:
         """Give the lane of a webhook, a new one if there is none."""
@@ -110,6 +122,8 @@ class Lanes:
             got[claim.webhook] = got.get(claim.webhook, 0) + 1
             if not lane.queued:
                 self._enter(lane)
+        for webhook_id in got:
+            self._busy[webhook_id] = self._lanes[webhook_id]
         if excess:
             self._return(excess)
         if not offered:
@@ -129,40 +143,46 @@ class Lanes:
             return None
         if self._express:
             lane, claim = self._express.popleft()
-            self._start(lane)
+            self.queued -= 1
+            self._slots.start(lane, limited=False)
             return lane, claim
-        while (lane_or_none := self._turns.pop()) is not None:
-            lane = lane_or_none
-            lane.queued = False
-            if not lane.claims or lane.flying >= lane.concurrency:
-                continue
+        while (popped := self._slots.pop()) is not None:
+            lane = popped
             wait = self.opens_in(lane)
             if wait > 0.0:
                 self._shut(lane, wait)
                 continue
-            claim = lane.claims.popleft()
+            claim = self._choose(lane)
             if lane.bucket is not None:
                 lane.bucket.take()
-            self._start(lane)
+            self.queued -= 1
+            self._slots.start(lane)
             self._enter(lane)
             return lane, claim
         return None
 
     def finish(self, lane: Lane, claim: Claim) -> None:
-        """Count an attempt as over."""
+        """Count an attempt as over; what it taught is known already."""
         weight = weigh(claim)
-        lane.flying -= 1
         lane.weight -= weight
-        self.flying -= 1
         self.weight -= weight
-        if lane.claims and not lane.queued:
-            self._enter(lane)
+        self._slots.finish(lane, limited=not claim.once)
+        self._enter(lane)
+
+    def trust(self, lane: Lane) -> None:
+        """Take note that a webhook's receiver took a delivery."""
+        self._slots.trust(lane)
+
+    def doubt(self, lane: Lane) -> None:
+        """Let a lane start slowly, as if nothing were known of its receiver, and judge its gates anew."""
+        self._slots.doubt(lane)
+        self.look_again(lane)
 
     def opens_in(self, lane: Lane) -> float:
         """Give the seconds until an attempt may start, its slots aside; `FOREVER`: not before something changes."""
         wait = 0.0
         state = self._states.get(lane.id)
-        if state is not None:
+        if state is not None and has_gates(state):
             wait = closed_for(state, self._now())
         if lane.bucket is not None:
             wait = max(wait, lane.bucket.wait(self._clock()))
@@ -188,9 +208,10 @@ class Lanes:
         if self.closed:
             return 0
         state = self._states.get(lane.id)
-        if state is not None and closed_for(state, self._now()) > PATIENCE:
+        if state is not None and has_gates(state) and closed_for(state, self._now()) > PATIENCE:
             return 0
-        room = self._window - len(lane.claims) - lane.flying
+        window = self._window if state is None or state.open_until is None else min(CHOICE, self._window)
+        room = window - len(lane.claims) - lane.flying
         if room <= 0:
             return 0
         share = int(((self.memory - self.weight) * SHARE - lane.weight) / self._mean_weight)
@@ -202,11 +223,16 @@ class Lanes:
 
     def offer(self) -> tuple[dict[str, int], int, int]:
         """Give what a claim may ask for: the room of each lane that cannot hold all, of every other lane, and bytes."""
-        rooms: dict[str, int] = {}
-        for lane in self._lanes.values():
+        rooms = dict(self._closed)
+        for lane in list(self._busy.values()):
             room = self.room_of(lane)
+            if room > 0:
+                lane.short = False  # it is asked for now
             if room < self._window:
                 rooms[lane.id] = room
+            else:
+                rooms.pop(lane.id, None)  # its gate may be open by now, though nobody has looked yet
+                del self._busy[lane.id]
         free = self.memory - self.weight
         each = max(1 if free > 0 else 0, min(self._window, int(free * SHARE / self._mean_weight)))
         # What lies beyond the share is there for those events that the intake hands over meanwhile.
@@ -225,19 +251,15 @@ class Lanes:
 
     def reopen(self) -> tuple[list[Lane], float]:
         """Let in the lanes whose time has come; give them, and the seconds until the next is (`FOREVER`: none)."""
-        clock = self._clock()
         opened = []
-        while self._gates and self._gates[0][0] <= clock:
-            _, _, lane = heapq.heappop(self._gates)
-            lane.waiting = False
+        while (lane := self._gates.pop()) is not None:
             wait = self.opens_in(lane)
             if wait > 0.0:
                 self._shut(lane, wait)
                 continue
+            self._open(lane)
             opened.append(lane)
-            if not lane.queued:
-                self._enter(lane)
-        return opened, self._gates[0][0] - clock if self._gates else FOREVER
+        return opened, self._gates.opens_in()
 
     def look_again(self, lane: Lane) -> None:
         """Judge a lane's gates anew, since its webhook's state or definition changed."""
@@ -245,8 +267,8 @@ class Lanes:
         lane.waiting = False  # a place in the heap that it may have is looked at when its time comes, and no harm
         if wait > 0.0:
             self._shut(lane, wait)
-        elif not lane.queued:
-            self._enter(lane)
+        else:
+            self._open(lane)
 
     def adopt(self) -> None:
         """Take over what another config says, and forget the lanes that nothing is left to say about."""
@@ -259,9 +281,11 @@ class Lanes:
         """Drop the lanes that are as good as new."""
         clock = self._clock()
         for lane in list(self._lanes.values()):
-            idle = not lane.held and not lane.weight and not lane.short and not lane.queued and not lane.waiting
-            if idle and (lane.bucket is None or lane.bucket.full(clock)):
+            used = lane.held or lane.weight or lane.short or lane.queued or lane.waiting
+            if not used and not is_proven(lane, clock) and (lane.bucket is None or lane.bucket.full(clock)):
                 del self._lanes[lane.id]
+                self._busy.pop(lane.id, None)
+                self._closed.pop(lane.id, None)
 
     def close(self) -> list[Claim]:
         """Let no further attempt start; give the claims that wait."""
@@ -279,25 +303,28 @@ class Lanes:
         lane = self._lanes.get(webhook_id)
         return Figures(queued=0 if lane is None else len(lane.claims), in_flight=0 if lane is None else lane.flying)
 
-    def _start(self, lane: Lane) -> None:
-        lane.flying += 1
-        self.flying += 1
-        self.queued -= 1
-
     def _enter(self, lane: Lane) -> None:
-        if lane.claims and not lane.waiting and lane.flying < lane.concurrency:
-            lane.queued = True
-            self._turns.add(lane.group, lane)
+        if lane.claims and not lane.waiting:
+            self._slots.enter(lane)
+
+    def _choose(self, lane: Lane) -> Claim:
+        """Take the claim that goes out next: the first, or the one that is to be the breaker's probe."""
+        state = self._states.get(lane.id)
+        if state is None or state.open_until is None:
+            return lane.claims.popleft()
+        return take_probe(lane)
+
+    def _open(self, lane: Lane) -> None:
+        self._closed.pop(lane.id, None)
+        self._busy[lane.id] = lane
+        self._enter(lane)
 
     def _shut(self, lane: Lane, wait: float) -> None:
         """Keep a lane out until its gate may be open."""
         if wait > PATIENCE and self._closed_by_state(lane):
+            self._closed[lane.id] = 0
             self.give_back(lane)
-        if wait != FOREVER and not lane.waiting:
-            lane.waiting = True
-            heapq.heappush(self._gates, (self._clock() + min(wait, RECHECK), next(self._numbers), lane))
-            if self._gates[0][2] is lane:
-                self._gate_shut()
+        self._gates.shut(lane, wait)
 
     def give_back(self, lane: Lane) -> None:
         """Return what waits in a lane to the store; it is fed again when its gates open."""
@@ -319,11 +346,5 @@ class Lanes:
         webhook = self._webhook(lane.id)
         if webhook is None:
             return
-        lane.group = webhook.tenant
-        lane.concurrency = webhook.concurrency
-        if webhook.rate is None:
-            lane.bucket = None
-        elif lane.bucket is None:
-            lane.bucket = Bucket(webhook.rate, self._clock())
-        elif lane.bucket.rate != webhook.rate:
-            lane.bucket.change(webhook.rate, self._clock())
+        if adopt_definition(lane, webhook, self._clock()):
+            self._slots.doubt(lane)

@@ -5,8 +5,11 @@ Rules of this module:
 1. A look-up runs in a thread of its own, because getaddrinfo blocks and cannot be told to stop.
 2. Everyone who asks for the same host meanwhile shares one look-up: a host that hangs costs one thread, however many
    deliveries wait for it. Who stops waiting (a deadline) leaves the look-up running for the next one who asks.
-3. At most 64 run at once; the others wait in line, and those that nobody waits for any more are not started.
-4. Nothing is cached: kept-alive connections make look-ups rare, and how long an answer holds is the resolver's to know.
+3. At most 128 run at once; the others wait in line, and those that nobody waits for any more are not started.
+4. A host whose last look-up took longer than `PROMPT` seconds, or that is new, is doubted: look-ups of such hosts have
+   half of the threads, so that any number of names that hang leaves the other half to those that are quick.
+5. A webhook names one host, so it costs one look-up, and a second one when its URL has just changed.
+6. Nothing is cached: kept-alive connections make look-ups rare, and how long an answer holds is the resolver's to know.
 """
 
 from __future__ import annotations
@@ -29,7 +32,11 @@ if TYPE_CHECKING:
     #: From a host name to the addresses it stands for, best first; blocks; raises OSError.
     Resolve: TypeAlias = Callable[[str], tuple[str, ...]]
 
-CAPACITY: Final = 64
+CAPACITY: Final = 128
+#: A look-up that took at most this many seconds shows that a name does not hang, whatever the answer was.
+PROMPT: Final = 1.0
+#: How many prompt hosts are remembered.
+REMEMBERED: Final = 10_000
 
 
 def resolve_name(host: str) -> tuple[str, ...]:
@@ -40,10 +47,12 @@ def resolve_name(host: str) -> tuple[str, ...]:
 
 
 class _Lookup:
-    __slots__ = ("addresses", "done", "failure", "host", "waiting")
+    __slots__ = ("addresses", "began", "done", "doubted", "failure", "host", "waiting")
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, *, doubted: bool) -> None:
         self.host = host
+        self.doubted = doubted
+        self.began = 0.0
         self.done = trio.Event()
         self.waiting = 0
         self.addresses: tuple[str, ...] = ()
@@ -56,15 +65,18 @@ class Lookups:
     def __init__(self, resolve: Resolve = resolve_name, *, capacity: int = CAPACITY) -> None:
         self._resolve = resolve
         self._free = capacity
+        self._free_for_doubted = max(1, capacity // 2)
         self._by_host: dict[str, _Lookup] = {}
         self._line: deque[_Lookup] = deque()
+        self._doubted: deque[_Lookup] = deque()
+        self._prompt: dict[str, None] = {}  # hosts, the one that was looked up longest ago first
 
     async def addresses(self, host: str) -> tuple[str, ...]:
         """Give the addresses of a host, at least one; raise `ConnectFailed` (dns) when there is none."""
         lookup = self._by_host.get(host)
         if lookup is None:
-            lookup = self._by_host[host] = _Lookup(host)
-            self._line.append(lookup)
+            lookup = self._by_host[host] = _Lookup(host, doubted=host not in self._prompt)
+            (self._doubted if lookup.doubted else self._line).append(lookup)
         lookup.waiting += 1
         try:
             self._start()
@@ -76,21 +88,35 @@ class Lookups:
         return lookup.addresses
 
     def _start(self) -> None:
-        while self._line and self._free:
-            lookup = self._line.popleft()
+        while (lookup := self._next()) is not None:
             if not lookup.waiting:
                 self._by_host.pop(lookup.host)
                 continue
             self._free -= 1
+            self._free_for_doubted -= lookup.doubted
+            lookup.began = trio.current_time()
             trio.lowlevel.start_thread_soon(
                 partial(self._resolve, lookup.host),
                 partial(_hand_back, trio.lowlevel.current_trio_token(), self._finish, lookup),
                 name=f"look-up of {lookup.host}",
             )
 
+    def _next(self) -> _Lookup | None:
+        if self._free and self._line:
+            return self._line.popleft()
+        if self._free and self._free_for_doubted and self._doubted:
+            return self._doubted.popleft()
+        return None
+
     def _finish(self, lookup: _Lookup, result: outcome.Outcome[tuple[str, ...]]) -> None:
         self._free += 1
+        self._free_for_doubted += lookup.doubted
         del self._by_host[lookup.host]
+        self._prompt.pop(lookup.host, None)
+        if trio.current_time() - lookup.began <= PROMPT:
+            self._prompt[lookup.host] = None
+            if len(self._prompt) > REMEMBERED:
+                del self._prompt[next(iter(self._prompt))]
         try:
             lookup.addresses = result.unwrap()
         except (OSError, UnicodeError) as error:

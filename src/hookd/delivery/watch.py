@@ -1,4 +1,4 @@
-"""The states of webhooks in memory: suspended, paused, failing since when.
+"""The states of webhooks in memory: suspended, paused, failing since when, breaker open until when.
 
 Rules of this module:
 
@@ -8,17 +8,24 @@ Rules of this module:
 3. An outcome under a definition that is no longer the current one teaches nothing: the fault may be mended.
 4. A changed fingerprint lifts suspension, pause and breaker, as the store does when it is bound. The blank state is
    written once more, since a record may have come between.
+5. A person reads of a failing webhook once (`TELL_AFTER` failures in a row), and once that it has recovered: what lies
+   between are attempts, and each has its own line.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from hookd.core.breaker import CLOSED, Breaker, fails, weigh
+from hookd.core.instants import format_instant
 from hookd.core.model import Page, WebhookState
+from hookd.core.retry import classify
 from hookd.delivery.health import FOREVER, closed_for, learn
+from hookd.delivery.news import NO_NEWS
 from hookd.store.base import Backlog, Resume, Suspend
 
 if TYPE_CHECKING:
@@ -26,14 +33,26 @@ if TYPE_CHECKING:
 
     from hookd.core.config import Config, Webhook
     from hookd.core.model import Outcome
+    from hookd.delivery.news import News
     from hookd.store.base import Change, Store
 
 #: One page holds every webhook: backlogs have no row number to go on from.
 EVERYTHING: Final = Page(limit=1_000_000)
 #: Rows of one chunk of a change.
 CHUNK: Final = 1000
+#: The failure in a row that a person is told of: with the standard schedule it comes after half an hour.
+TELL_AFTER: Final = 4
 
 log = structlog.get_logger()
+
+
+class Lesson(IntEnum):
+    """What an outcome was good for."""
+
+    NONE = 0  # it was made under another definition
+    LEARNT = 1
+    SHUT = 2  # the webhook's gates are closed for longer than before
+    OPEN = 3  # they open sooner than before
 
 
 class Watch:
@@ -46,12 +65,18 @@ class Watch:
         *,
         now: Callable[[], int],
         write: Callable[[WebhookState], None],
+        random: Callable[[], float],
+        news: News = NO_NEWS,
     ) -> None:
+        """`random` is uniform in [0, 1)."""
         self._store = store
         self._current_config = current_config
         self._config = current_config()
         self._now = now
         self._write = write
+        self._random = random
+        self._news = news
+        self._breakers: dict[str, Breaker] = {}  # of the webhooks that something is held against
         self.states: dict[str, WebhookState] = {}
 
     async def load(self) -> None:
@@ -59,25 +84,45 @@ class Watch:
         self._config = self._current_config()
         for row in await self._store.read(Backlog(), EVERYTHING):
             if row.state != WebhookState(webhook=row.webhook):
-                self.states[row.webhook] = row.state
+                state = self.states[row.webhook] = row.state
+                if state.opened or state.open_until is not None:
+                    self._breakers[row.webhook] = Breaker(opened=state.opened, open_until=state.open_until)
 
-    def learn(self, webhook: Webhook, outcome: Outcome) -> bool:
-        """Take what an outcome teaches; tell whether the webhook's gates may have closed."""
+    def learn(self, webhook: Webhook, outcome: Outcome, *, repeated: bool = False) -> Lesson:
+        """Take what an outcome teaches. `repeated`: the delivery is the one whose failure closed the gate last."""
         current = self._config.webhooks.get(webhook.id)
         if current is not webhook and (current is None or current.fingerprint != webhook.fingerprint):
-            return False
+            return Lesson.NONE
+        now = self._now()
         before = self.states.get(webhook.id)
         if before is None:
             before = WebhookState(webhook=webhook.id)
-        now = self._now()
-        after = learn(webhook, before, outcome, now)
+        after = learn(webhook, before, outcome, now, self._weigh(webhook.id, outcome, now, repeated=repeated))
         if after is before:
-            return False
+            return Lesson.LEARNT
         self.states[webhook.id] = after
         self._write(after)
+        _tell(before, after, outcome)
         if after.suspended_at is not None and before.suspended_at is None:
-            log.warning("webhook.suspended", webhook=webhook.id, cause=after.suspended_cause)
-        return closed_for(after, now) > closed_for(before, now)
+            self._news.suspended(after)
+        was, wait = closed_for(before, now), closed_for(after, now)
+        return Lesson.LEARNT if wait == was else Lesson.SHUT if wait > was else Lesson.OPEN
+
+    def latest(self) -> int:
+        """Give the latest instant at which something was learnt; 0: never."""
+        return max((max(s.last_success_at or 0, s.failing_since or 0) for s in self.states.values()), default=0)
+
+    def shift(self, milliseconds: int) -> None:
+        """Let what waits wait on, and what fails not have failed for longer, since the clock has leapt forward."""
+        for webhook, state in self.states.items():
+            self.states[webhook] = replace(
+                state,
+                paused_until=_later(state.paused_until, milliseconds),
+                failing_since=_later(state.failing_since, milliseconds),
+                open_until=_later(state.open_until, milliseconds),
+            )
+        for webhook, breaker in self._breakers.items():
+            self._breakers[webhook] = replace(breaker, open_until=_later(breaker.open_until, milliseconds))
 
     def adopt(self) -> None:
         """Go over to the current config: states of what was redefined are blank, those of what was moved go along."""
@@ -87,6 +132,9 @@ class Watch:
             state = self.states.pop(move.source, None)
             if state is not None:
                 self.states.setdefault(move.target, replace(state, webhook=move.target))
+            breaker = self._breakers.pop(move.source, None)
+            if breaker is not None:
+                self._breakers.setdefault(move.target, breaker)
         for webhook_id in list(self.states):
             webhook = after.webhooks.get(webhook_id)
             if webhook is None:
@@ -101,13 +149,27 @@ class Watch:
         self.states[webhook] = replace(state, suspended_at=self._now(), suspended_cause=cause)
         await self._revise(Suspend(webhook=webhook, cause=cause))
         log.warning("webhook.suspended", webhook=webhook, cause=cause)
+        self._news.suspended(self.states[webhook])
 
     async def resume(self, webhook: str) -> None:
         """Resume by hand."""
         self._lift(webhook)
         await self._revise(Resume(webhook=webhook))
 
+    def _weigh(self, webhook: str, outcome: Outcome, now: int, *, repeated: bool) -> Breaker:
+        before = self._breakers.get(webhook, CLOSED)
+        failed = fails(outcome)
+        if failed is None or (before is CLOSED and not failed):
+            return before
+        after = weigh(before, failed=failed, now=now, repeated=repeated, jitter=2.0 * self._random() - 1.0)
+        if after is CLOSED:
+            self._breakers.pop(webhook, None)
+        elif after is not before:
+            self._breakers[webhook] = after
+        return after
+
     def _lift(self, webhook: str) -> None:
+        self._breakers.pop(webhook, None)
         state = self.states.get(webhook)
         if state is None:
             return
@@ -118,7 +180,33 @@ class Watch:
         self._write(blank)
         if closed_for(state, self._now()) == FOREVER:
             log.info("webhook.resumed", webhook=webhook)
+            self._news.resumed(state)
 
     async def _revise(self, change: Change) -> None:
         while not (await self._store.revise(change, CHUNK, self._now())).done:
             pass
+
+
+def _later(instant: int | None, milliseconds: int) -> int | None:
+    return None if instant is None else instant + milliseconds
+
+
+def _tell(before: WebhookState, after: WebhookState, outcome: Outcome) -> None:
+    """Tell the log what a person should know."""
+    if after.failures == TELL_AFTER and after.failing_since is not None:
+        log.warning(
+            "webhook.failing",
+            webhook=after.webhook,
+            failures=after.failures,
+            failing_since=format_instant(after.failing_since),
+            cause=classify(outcome)[1],
+        )
+    elif before.failures >= TELL_AFTER and not after.failures and before.failing_since is not None:
+        log.info(
+            "webhook.recovered",
+            webhook=after.webhook,
+            failures=before.failures,
+            failing_since=format_instant(before.failing_since),
+        )
+    if after.suspended_at is not None and before.suspended_at is None:
+        log.warning("webhook.suspended", webhook=after.webhook, cause=after.suspended_cause)
