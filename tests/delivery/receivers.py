@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from hookd.core.config import Network, Tls
     from hookd.core.model import Secret
+    from hookd.core.proxies import Proxy
 
     Script: TypeAlias = "Callable[[Caller], Awaitable[None]]"
 
@@ -68,6 +69,10 @@ class Caller:
         """Send bytes and count them."""
         await self.stream.send_all(data)
         self.receiver.written += len(data)
+
+    def cork(self, *, on: bool) -> None:
+        """Hold back what is written, and send it as one at the end."""
+        self._raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
 
     async def reset(self) -> None:
         """Close with a RST."""
@@ -145,7 +150,18 @@ def request_to(
     networks: tuple[Network, ...] = LOOPBACK,
     tls: Tls | None = None,
     tls_key: Secret | None = None,
+    proxy: Proxy | None = None,
+    http2: bool = False,
 ) -> Request:
     """Make a request, by default one that may go to loopback."""
     head = Head(method="POST", target=parse_target(url), headers=(("content-type", "application/json"),))
-    return Request(head=head, headers=headers, body=body, networks=networks, tls=tls, tls_key=tls_key)
+    return Request(
+        head=head,
+        headers=headers,
+        body=body,
+        networks=networks,
+        tls=tls,
+        tls_key=tls_key,
+        proxy=proxy,
+        http2=http2,
+    )

@@ -166,6 +166,18 @@ def test_tls_and_networks_go_along() -> None:
     assert "the key" not in repr(request)
 
 
+def test_proxy_and_http2_go_along() -> None:
+    _, request = build(make_webhook(proxy="http://proxy:3128", http2=True))
+    assert request.proxy is not None
+    assert (request.proxy.target.origin, request.http2) == ("http://proxy:3128", True)
+    _, request = build(make_webhook(proxy=env("P")), P="http://me:t0psecret@proxy:3128")
+    assert request.proxy is not None
+    assert request.proxy.password == "t0psecret"
+    assert "t0psecret" not in repr(request)
+    _, request = build(make_webhook())
+    assert (request.proxy, request.http2) == (None, False)
+
+
 def test_a_traceparent_goes_along() -> None:
     _, request = build(make_webhook(), make_claim(traceparent="00-a-b-01"))
     assert ("traceparent", "00-a-b-01") in request.headers
@@ -177,6 +189,8 @@ def test_a_traceparent_goes_along() -> None:
         (make_webhook(template={"x": "$(data.nope)"}), Cause.RENDER_FAILED, "data.nope"),
         (make_webhook(url=env("MISSING")), Cause.SECRET_UNREADABLE, "environment variable MISSING is not set"),
         (make_webhook(url=env("JUNK")), Cause.REQUEST_INVALID, "what `url` refers to is no usable URL"),
+        (make_webhook(proxy=env("JUNK")), Cause.REQUEST_INVALID, "what `proxy` refers to is no usable URL"),
+        (make_webhook(proxy="http://proxy/x"), Cause.REQUEST_INVALID, "a proxy's URL has no path and no query"),
         (make_webhook(url=env("PLAIN"), require_https=True), Cause.REQUEST_INVALID, "https"),
         (make_webhook(headers=(("X-Key", env("BROKEN")),)), Cause.REQUEST_INVALID, "the header X-Key cannot be sent"),
         (make_webhook(auth=BearerAuth(token=env("BROKEN"))), Cause.REQUEST_INVALID, "`auth` cannot be sent"),
@@ -242,6 +256,12 @@ def test_secrets_are_masked_wherever_they_come_back() -> None:
     assert dict(exchange.request_headers)["X-Team"] == "crm"
     assert dict(exchange.response_headers) == {"x-echo": "***", "x-auth": "Bearer ***"}
     assert exchange.response_body == b"*** *** *** ***"
+
+
+def test_what_a_proxy_quotes_of_our_credentials_is_masked() -> None:
+    webhook = make_webhook(proxy="http://me:t0psecret@proxy:3128")
+    page = Response(status=407, headers=(), body=b"not bWU6dDBwc2VjcmV0, t0psecret")
+    assert show(webhook, page).response_body == b"not ***, ***"
 
 
 def test_a_secret_in_a_form_is_masked() -> None:

@@ -62,6 +62,7 @@ def test_headers_are_lowered_and_keep_their_order_and_doubles() -> None:
         b"HTTP/1.1 99 Low\r\ncontent-length: 0\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nframes",
         b"HTTP/1.1 199 Odd\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
         b"HTTP/1.1 600 High\r\ncontent-length: 0\r\n\r\n",
         b"HTTP/1.1 999 High\r\ncontent-length: 0\r\n\r\n",
@@ -159,3 +160,13 @@ def test_no_bytes_break_the_reader(noise: bytes, before: bytes) -> None:
     assert reader.status in {0, *range(200, 600)}
     if reader.status:
         assert len(reader.response().body) <= BODY_LIMIT
+
+
+def test_trailers_without_an_end_are_not_read_on() -> None:
+    reader = read(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
+    fed = 0
+    while not reader.feed(b"x-trailer: value\r\n" * 100):
+        fed += 1
+        assert fed < 1000
+    assert reader.response().truncated
+    assert not reader.reusable

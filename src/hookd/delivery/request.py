@@ -26,6 +26,7 @@ from hookd.config.references import SecretUnreadable
 from hookd.core.addresses import TargetInvalid, header_problem, parse_target, tells_secret
 from hookd.core.config import BasicAuth, BearerAuth, Reference
 from hookd.core.model import Cause, NoResponse, Secret
+from hookd.core.proxies import parse_proxy
 from hookd.core.signing import SecretInvalid, SigningKey, parse_secret, sign
 from hookd.core.template import RenderFailed, Scope
 from hookd.delivery.mask import Mask
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from hookd.core.addresses import Target
     from hookd.core.config import Body, Text, Webhook
     from hookd.core.model import Claim
+    from hookd.core.proxies import Proxy
 
 _Read: TypeAlias = "Callable[[Text], str]"
 
@@ -56,6 +58,7 @@ class Prepared:
     tls_key: Secret | None
     url: str
     mask: Mask
+    proxy: Proxy | None = None
 
     def __repr__(self) -> str:
         return f"Prepared({self.webhook.id})"
@@ -95,6 +98,7 @@ def prepare(webhook: Webhook, texts: Mapping[Reference, str]) -> Prepared | NoRe
 
     try:
         target, shown = _target(webhook, read)
+        proxy = None if webhook.proxy is None else _proxy(webhook.proxy, read)
         headers, hidden = _headers(webhook, read)
         authorization = _authorization(webhook.auth, read)
         keys = () if webhook.sign is None else tuple(parse_secret(read(text)) for text in webhook.sign.secrets)
@@ -111,6 +115,9 @@ def prepare(webhook: Webhook, texts: Mapping[Reference, str]) -> Prepared | NoRe
         values += (secret, header.partition(" ")[2])
     if isinstance(webhook.url, Reference) and target.path != "/":
         values.append(target.path)
+    if proxy is not None and proxy.authorization is not None:
+        # No request that is kept holds it, but an error page of the proxy may quote it.
+        values += (proxy.authorization.partition(" ")[2], *filter(None, [proxy.password]))
     return Prepared(
         webhook=webhook,
         head=Head(method=webhook.method, target=target, headers=tuple(headers)),
@@ -119,6 +126,7 @@ def prepare(webhook: Webhook, texts: Mapping[Reference, str]) -> Prepared | NoRe
         tls_key=None if webhook.tls is None or webhook.tls.key is None else Secret(read(webhook.tls.key)),
         url=shown,
         mask=Mask(("authorization", *hidden), values),
+        proxy=proxy,
     )
 
 
@@ -151,6 +159,8 @@ def build_request(prepared: Prepared, claim: Claim, *, timestamp: int) -> Reques
         networks=webhook.allow_networks,
         tls=webhook.tls,
         tls_key=prepared.tls_key,
+        proxy=prepared.proxy,
+        http2=webhook.http2,
     )
 
 
@@ -185,6 +195,14 @@ def _target(webhook: Webhook, read: _Read) -> tuple[Target, str]:
     if webhook.require_https and target.scheme != "https":
         raise _Unusable("the URL is not https, which `require_https` asks for")
     return target, f"{target.origin}/***" if referenced else target.masked
+
+
+def _proxy(text: Text, read: _Read) -> Proxy:
+    try:
+        return parse_proxy(read(text))
+    except TargetInvalid as error:
+        detail = "what `proxy` refers to is no usable URL" if isinstance(text, Reference) else str(error)
+        raise _Unusable(detail) from None
 
 
 def _headers(webhook: Webhook, read: _Read) -> tuple[list[tuple[str, str]], dict[str, str]]:
@@ -236,6 +254,8 @@ def _texts(webhook: Webhook) -> Iterator[Text]:
             yield text
     if webhook.tls is not None and webhook.tls.key is not None:
         yield webhook.tls.key
+    if webhook.proxy is not None:
+        yield webhook.proxy
 
 
 def _not_sent(cause: Cause, detail: str) -> NoResponse:

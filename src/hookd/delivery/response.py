@@ -6,9 +6,11 @@ httptools parses; what it lets pass is judged here (each seen with httptools 0.9
    response in the same bytes) does not undo it, and makes the connection unfit for another request.
 2. Only 200 to 599 is a status. 100, 102 and 103 are interim and skipped, at most 8 of them; 101 was never asked for.
 3. Everything before the final headers are complete is at most 64 KiB.
-4. At most 64 KiB of the body are kept and waited for.
+4. At most 64 KiB of the body are kept and waited for, and at most 512 KiB of what carries it: chunk extensions and
+   trailers have no end of their own.
 5. `on_message_complete` comes for interim responses too, and never for a body that ends with the connection: the
    end of the stream is ours to judge.
+6. A 101 with the headers of an upgrade raises `HttpParserUpgrade`, which is no `HttpParserError`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from hookd.core.model import Response
 
 HEAD_LIMIT: Final = 64 * 1024
 BODY_LIMIT: Final = 64 * 1024
+CARRIED_LIMIT: Final = 8 * BODY_LIMIT
 INTERIM_LIMIT: Final = 8
 
 _INTERIM: Final = frozenset({100, 102, 103})
@@ -38,6 +41,7 @@ class ResponseReader:
 
     __slots__ = (
         "_body",
+        "_carried",
         "_done",
         "_headers",
         "_interim",
@@ -64,6 +68,7 @@ class ResponseReader:
         self._body: list[bytes] = []
         self._size = 0
         self._received = 0
+        self._carried = 0
         self._interim = False
         self._interims = 0
         self._done = False
@@ -86,6 +91,10 @@ class ResponseReader:
             return True
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # Judged when the headers were complete; what follows is another protocol.
+            self._surplus = True
+            return True
         except httptools.HttpParserError as error:
             # After the end it is surplus, inside the body a cut; before the headers are complete it is no response.
             self._surplus = True
@@ -96,6 +105,9 @@ class ResponseReader:
             self._received += len(data)
             if self._received > HEAD_LIMIT:
                 self.fault = f"the response head is larger than {HEAD_LIMIT // 1024} KiB"
+        elif not self._done:
+            self._carried += len(data)
+            self._over = self._over or self._carried > CARRIED_LIMIT
         return self._done or self._over or self.fault is not None
 
     # ------------------------------------------------------------------ what came out

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hookd.core.addresses import Target
     from hookd.core.config import Network, Tls
     from hookd.core.model import Cause, Outcome, Phases, Secret
+    from hookd.core.proxies import Proxy
     from hookd.delivery.connection import Connection
 
 #: RFC 9110 §12.5.3: we ask for plain bytes and never decompress, so 64 KiB received is 64 KiB kept.
@@ -59,7 +60,8 @@ class Request:
     """One attempt: `headers` are those that differ from attempt to attempt (webhook-id, -timestamp, -signature, …).
 
     `networks` are opened for the connection though the deny table holds them. `tls_key` is the text of the client
-    certificate's key, if it does not stand in the certificate's file.
+    certificate's key, if it does not stand in the certificate's file. With `proxy` the connection goes to it, and
+    it decides about the receiver's address. `http2`: HTTP/2 may be spoken if the receiver offers it over TLS.
     """
 
     head: Head
@@ -68,6 +70,8 @@ class Request:
     networks: tuple[Network, ...] = ()
     tls: Tls | None = None
     tls_key: Secret | None = None
+    proxy: Proxy | None = None
+    http2: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
