@@ -120,6 +120,7 @@ class Daemon:
     lines: list[dict[str, Any]] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
     stderr: bytes = b""
+    program: Sequence[str] = tuple(HOOKD)  # what is run: hookd, or hookd under strange circumstances
 
     def __post_init__(self) -> None:
         self._news = threading.Condition()
@@ -136,7 +137,7 @@ class Daemon:
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the process and do not wait."""
         self.process = subprocess.Popen(
-            [*HOOKD, "run", "--config", str(self.config)],
+            [*self.program, "run", "--config", str(self.config)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
