@@ -288,7 +288,7 @@ class Daemon:
             pid=os.getpid(),
             in_flight=lambda webhook: parts.dispatcher.figures(webhook).in_flight,
             wake=parts.dispatcher.wake,
-            last_rejected=parts.last_rejected,
+            last_look=parts.last_look,
             reload=parts.reload,
             attempt=parts.attempt,
             suspend=parts.dispatcher.suspend,
@@ -339,10 +339,9 @@ class _Parts:
     own: OwnEvents
     reloader: Reloader | None
 
-    def last_rejected(self) -> Reloaded | None:
-        """Give why the files on disk are not what runs, if they are refused."""
-        report = None if self.reloader is None else self.reloader.last_rejected
-        return None if report is None else _reloaded(report)
+    def last_look(self) -> Reloaded | None:
+        """Give what the last look at the files came to."""
+        return None if self.reloader is None else _reloaded(self.reloader.last)
 
     async def reload(self) -> Reloaded:
         """Look at the files now."""

@@ -61,7 +61,7 @@ class Room:
             pid=7,
             in_flight=lambda _webhook: 0,
             wake=wake,
-            last_rejected=lambda: self.rejected,
+            last_look=lambda: self.rejected,
             reload=reload,
             attempt=self.attempt,
             suspend=self.suspend,

@@ -65,6 +65,10 @@ def _print_whole(whole: dict[str, Any]) -> None:
         print(styled("the files on disk are refused; the config above is still the one that runs:", "bad"))
         for problem in rejected["problems"]:
             print(f"  {format_problem(problem)}")
+    if whole["restart_required"]:
+        print(f"needs a restart: {', '.join(whole['restart_required'])}")
+    if any(row["state"] == "suspended" for row in whole["backlog"]):
+        print("once a suspended webhook is mended: `hookd resume WEBHOOK`")
     print()
     rows = sort_rows(whole["backlog"])
     print_table(_COLUMNS, [_cells(row) for row in rows[:MOST_ROWS]], empty="no webhooks")

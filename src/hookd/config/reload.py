@@ -106,6 +106,11 @@ class Reloader:
         """The report of the files as they are now, if they are not good."""
         return self._last if self._last.problems else None
 
+    @property
+    def last(self) -> Report:
+        """The report of the last look, or of the start."""
+        return self._last
+
     def request(self) -> None:
         """Say that the files may have changed."""
         self._asked += 1

@@ -85,7 +85,7 @@ class Lent:
     pid: int
     in_flight: Callable[[str], int]
     wake: Callable[[], None]
-    last_rejected: Callable[[], Reloaded | None]
+    last_look: Callable[[], Reloaded | None]  # at the files; None: the config stands in none
     reload: Callable[[], Awaitable[Reloaded]]
     attempt: Callable[[Webhook, Event], Awaitable[Result]]
     suspend: Callable[[str, str], Awaitable[None]]
@@ -113,7 +113,8 @@ class Service:
         lent = self._lent
         config = lent.current_config()
         webhooks = await self._backlog(None)
-        rejected = lent.last_rejected()
+        look = lent.last_look()
+        rejected = look if look is not None and look.problems else None
         needs = [row["webhook"] for row in webhooks if row["state"] == "suspended"]
         return {
             "version": __version__,
@@ -121,6 +122,7 @@ class Service:
             "started_at": format_instant(lent.started_at),
             "revision": str(config.revision),
             "config_rejected": None if rejected is None else describe_reloaded(rejected),
+            "restart_required": [] if look is None else list(look.restart_required),
             "webhooks": len(config.webhooks),
             "pending": sum(int(str(row["pending"])) for row in webhooks),
             "held": sum(int(str(row["held"])) for row in webhooks),
