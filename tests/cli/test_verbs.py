@@ -170,7 +170,8 @@ def test_status_is_one_screen_and_an_exit_code(asked: Any) -> None:
     code, out, _ = daemon.verb("status")
     assert code == 1
     assert "needs a person" in out
-    rows = [line.split() for line in out.splitlines()[4:]]
+    assert "hookd resume WEBHOOK" in out
+    rows = [line.split() for line in out[out.index("WEBHOOK  ") :].splitlines()]
     assert rows[0][:2] == ["WEBHOOK", "STATE"]
     assert rows[1][:2] == ["gone", "suspended"]
     code, out, _ = daemon.verb("status", "gone", "--output", "json")

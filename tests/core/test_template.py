@@ -309,7 +309,10 @@ def test_what_fits_a_form(template: object, expected: bool) -> None:  # noqa: FB
             {"event": "$(type)", "n": "$(data.n)", "big": "$(data.big)"},
             "event=user.updated&n=1E2&big=12345678901234567890123",
         ),
-        ({"u": {"id": "$(data.id)", "l": "$(data.list)"}}, "u[id]=1&u[l][0]=1&u[l][1]=2&u[l][2][sku]=A-1"),
+        (
+            {"u": {"id": "$(data.id)", "l": "$(data.list)"}},
+            "u%5Bid%5D=1&u%5Bl%5D%5B0%5D=1&u%5Bl%5D%5B1%5D=2&u%5Bl%5D%5B2%5D%5Bsku%5D=A-1",
+        ),
         ({"a": "$(data.null)", "b": "$(data.missing?)", "c": "$(data.yes)", "d": "$(data.no)"}, "c=1&d=0"),
         ({"s": "$(secrets.token)"}, "s=se%22cret"),
         ("$(extensions)", "region=eu&level=3"),

@@ -164,9 +164,9 @@ async def test_a_bomb_is_not_opened(sender: HttpSender) -> None:
 
 async def test_no_status_line(sender: HttpSender) -> None:
     began = time.perf_counter()
-    detail = failed(await outcome_of(sender, answering(close=False), limit=0.2), Cause.TIMEOUT, sent=True)
-    assert detail == "no response within 0.2 s"
-    assert 0.2 <= time.perf_counter() - began < 1
+    detail = failed(await outcome_of(sender, answering(close=False), limit=1), Cause.TIMEOUT, sent=True)
+    assert detail == "no response within 1 s"
+    assert 1 <= time.perf_counter() - began < 3
 
 
 async def drip_headers(caller: Caller) -> None:
@@ -178,8 +178,8 @@ async def drip_headers(caller: Caller) -> None:
 
 
 async def test_headers_that_drip(sender: HttpSender) -> None:
-    detail = failed(await outcome_of(sender, drip_headers, limit=0.3), Cause.TIMEOUT, sent=True)
-    assert detail == "the head of the response did not end within 0.3 s"
+    detail = failed(await outcome_of(sender, drip_headers, limit=1), Cause.TIMEOUT, sent=True)
+    assert detail == "the head of the response did not end within 1 s"
 
 
 def dripping(status: int) -> Script:
@@ -195,7 +195,7 @@ def dripping(status: int) -> Script:
 
 @pytest.mark.parametrize("status", [200, 500])
 async def test_a_body_that_drips_does_not_undo_the_status(sender: HttpSender, status: int) -> None:
-    response = answered(await outcome_of(sender, dripping(status), limit=0.3))
+    response = answered(await outcome_of(sender, dripping(status), limit=1))
     assert (response.status, response.truncated) == (status, True)
     assert response.body.startswith(b"..")
 
@@ -206,7 +206,7 @@ async def test_the_body_of_a_success_gets_little_time(sender: HttpSender, monkey
     assert answered(await outcome_of(sender, dripping(200), limit=30)).truncated
     assert time.perf_counter() - began < 2
     # That of a failure may take what is left: its text is what a person reads.
-    assert answered(await outcome_of(sender, dripping(500), limit=0.5)).truncated
+    assert answered(await outcome_of(sender, dripping(500), limit=2)).truncated
     assert time.perf_counter() - began > 0.7
 
 
@@ -338,8 +338,8 @@ async def test_a_request_that_is_not_taken(sender: HttpSender) -> None:
     async def never_read(_: Caller) -> None:
         await trio.sleep_forever()
 
-    detail = failed(await outcome_of(sender, never_read, limit=0.4, body=bytes(30_000_000)), Cause.TIMEOUT, sent=True)
-    assert detail == "the request was not taken within 0.4 s"
+    detail = failed(await outcome_of(sender, never_read, limit=1, body=bytes(30_000_000)), Cause.TIMEOUT, sent=True)
+    assert detail == "the request was not taken within 1 s"
 
 
 # --------------------------------------------------------------------------- reused connections

@@ -290,9 +290,9 @@ async def test_a_connection_that_is_to_be_closed_is_not_used_again(
 async def test_no_status_line(way: str, ca: trustme.CA, ca_path: str) -> None:
     async with open_road(way, ca, ca_path, answering(close=False)) as road:
         began = time.perf_counter()
-        detail = failed((await road.send(limit=0.3)).outcome, Cause.TIMEOUT, sent=True)
-        assert 0.3 <= time.perf_counter() - began < 1
-    assert detail == "no response within 0.3 s"
+        detail = failed((await road.send(limit=1)).outcome, Cause.TIMEOUT, sent=True)
+        assert 1 <= time.perf_counter() - began < 3
+    assert detail == "no response within 1 s"
 
 
 async def drip_headers(caller: Caller) -> None:
@@ -306,8 +306,8 @@ async def drip_headers(caller: Caller) -> None:
 @every_way
 async def test_headers_that_drip(way: str, ca: trustme.CA, ca_path: str) -> None:
     async with open_road(way, ca, ca_path, drip_headers) as road:
-        detail = failed((await road.send(limit=0.3)).outcome, Cause.TIMEOUT, sent=True)
-    assert detail == "the head of the response did not end within 0.3 s"
+        detail = failed((await road.send(limit=1)).outcome, Cause.TIMEOUT, sent=True)
+    assert detail == "the head of the response did not end within 1 s"
 
 
 def dripping(status: int) -> Script:
@@ -325,7 +325,7 @@ def dripping(status: int) -> Script:
 @pytest.mark.parametrize("status", [200, 500])
 async def test_a_body_that_drips_does_not_undo_the_status(way: str, ca: trustme.CA, ca_path: str, status: int) -> None:
     async with open_road(way, ca, ca_path, dripping(status)) as road:
-        response = answered((await road.send(limit=0.4)).outcome)
+        response = answered((await road.send(limit=2)).outcome)
     assert (response.status, response.truncated) == (status, True)
     assert response.body.startswith(b"..")
 

@@ -74,11 +74,8 @@ class Scene:
     def pass_by(self, body: object) -> None:
         """Send one that `beside` gets: what was sent before it has had its chance."""
         self.send(body, kind="y")
-        for _ in range(100):
-            if body in self.wait("/beside", 1):
-                return
-            self.wait("/beside", len(self.at("/beside")) + 1)
-        raise AssertionError
+        with self.receiver._news:
+            assert self.receiver._news.wait_for(lambda: body in self.at("/beside"), 20), self.daemon.lines[-8:]
 
     def verb(self, *arguments: str) -> str:
         code, out, err = self.daemon.verb(*arguments)
