@@ -160,3 +160,15 @@ def test_files_that_never_settle_are_a_problem(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("hookd.config.load.read_checkout", move)
     with pytest.raises(ConfigInvalid, match="kept changing"):
         load_config(main)
+
+
+def test_a_missing_include_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
+    main = tmp_path / "hookd.yaml"
+    main.write_text("version: 1\ninclude: [missing.yaml]\nwebhooks:\n  one: {url: http://example.com/, evnets: [x]}\n")
+    with pytest.raises(ConfigInvalid) as invalid:
+        load_config(main)
+    assert [(problem.code, problem.place.line) for problem in invalid.value.problems] == [
+        ("missing_file", 2),
+        ("unknown_key", 4),
+    ]
+    assert "evnets" in invalid.value.sources[str(main)]

@@ -92,7 +92,7 @@ def _load_again(main: Path, before: Loaded | Rejected | None) -> Loaded | Reject
                     return None
                 snapshot = read_snapshot(main)  # comparing has added schemas that it may not name any more
         except ConfigInvalid as error:
-            return Rejected(error=error, snapshot=None)
+            return Rejected(error=_add_main(main, error), snapshot=None)
         shelf = _Shelf(snapshot)
         try:
             config = _load(snapshot, shelf, read_checkout(main.resolve().parent))
@@ -104,6 +104,17 @@ def _load_again(main: Path, before: Loaded | Rejected | None) -> Loaded | Reject
             return Loaded(config=config, snapshot=snapshot)
     message = "the files of the config kept changing while they were read"
     return Rejected(error=ConfigInvalid([Problem(Place(file=str(main)), message, "unsettled")]), snapshot=None)
+
+
+def _add_main(main: Path, error: ConfigInvalid) -> ConfigInvalid:
+    """Add what is wrong in the main file itself to what kept the others from being read: all problems at once."""
+    try:
+        document = parse_yaml(main.read_bytes(), str(main))
+    except (OSError, ConfigInvalid):
+        return error  # it says that already
+    return ConfigInvalid(
+        [*error.problems, *check_document(document, "main")], {**error.sources, str(main): document.text}
+    )
 
 
 @contextmanager
