@@ -196,10 +196,11 @@ class Daemon:
         )
 
         async def apply(_old: Config, new: Config) -> None:
-            # The store learns first: what the new config owes can be claimed from the moment it runs.
-            await self._bind(store, new)
-            self._live.current = new
-            dispatcher.config_changed()
+            with setting.notifier.reloading():
+                # The store learns first: what the new config owes can be claimed from the moment it runs.
+                await self._bind(store, new)
+                self._live.current = new
+                dispatcher.config_changed()
             setting.notifier.status(_describe_state(new))
 
         files = setting.files

@@ -102,11 +102,6 @@ class Reloader:
         self._watch = Watch(self._plan_watch, self.request)
 
     @property
-    def last_rejected(self) -> Report | None:
-        """The report of the files as they are now, if they are not good."""
-        return self._last if self._last.problems else None
-
-    @property
     def last(self) -> Report:
         """The report of the last look, or of the start."""
         return self._last

@@ -13,10 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
@@ -328,6 +325,3 @@ class Page:
 
     limit: int = 100
     after: int | None = None
-
-
-Headers: TypeAlias = "Mapping[str, str]"
