@@ -25,15 +25,16 @@ from hookd.core.routing import build_index
 from hookd.core.template import DEFAULT_TEMPLATE, compile_template
 from hookd.delivery.dispatcher import Dispatcher
 from hookd.delivery.sender import Request, Sent
-from hookd.store.base import Attempts, Backlog, Bind, Binding, Entry, New
+from hookd.store.base import Bind, Binding, Entry, New
 from hookd.store.memory import MemoryStore
+from hookd.store.queries import Attempts, Backlog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from hookd.core.model import Claim
     from hookd.delivery.sender import Sender
-    from hookd.store.base import AttemptRow, BacklogRow
+    from hookd.store.queries import AttemptRow, BacklogRow
 
 OK = Response(status=200)
 PLACE = Place(file="hookd.yaml")

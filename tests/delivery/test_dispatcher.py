@@ -18,7 +18,8 @@ from hookd.core.model import Cause, NoResponse, Outcome, Owed, Page, Response, S
 from hookd.delivery.dispatcher import NotAttempted
 from hookd.delivery.lane import CLAIM_WEIGHT
 from hookd.delivery.lanes import MEMORY
-from hookd.store.base import Entry, Exchanges, MoveWebhook, New, Redrive, Resume, StoreUnavailable
+from hookd.store.base import Entry, MoveWebhook, New, Redrive, Resume, StoreUnavailable
+from hookd.store.queries import Exchanges
 from tests.delivery.stage import EPOCH, OK, Asked, Script, make_config, make_event, make_webhook, open_stage
 
 if TYPE_CHECKING:

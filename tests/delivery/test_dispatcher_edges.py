@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from hookd.core.config import Limits, RetryPolicy
 from hookd.core.model import Owed, Page, Response, State
 from hookd.delivery.lanes import MEMORY
-from hookd.store.base import Deliveries, Entry, New, Wants
+from hookd.store.base import Entry, New, Wants
+from hookd.store.queries import Deliveries
 from tests.delivery.stage import OK, Asked, Script, make_event, make_webhook, open_stage
 
 if TYPE_CHECKING:

@@ -40,8 +40,9 @@ from hookd.core.template import DEFAULT_TEMPLATE, compile_template
 from hookd.inlet import http, intake
 from hookd.inlet.http import STATUSES, serve_events
 from hookd.inlet.intake import Intake
-from hookd.store.base import Deliveries, Failed, StoreUnavailable
+from hookd.store.base import Failed, StoreUnavailable
 from hookd.store.memory import MemoryStore
+from hookd.store.queries import Deliveries
 from hookd.web.sockets import open_tcp_listeners, open_unix_listener
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from hookd.core.model import Cause, Dead, Delivered, Event, Page, RetryAt, State, WebhookState
-from hookd.store.base import Attempts, Backlog, Claimed, Conflict, Deliveries, Exchanges, New, Seen, Wants
+from hookd.store.base import Claimed, Conflict, New, Seen, Wants
+from hookd.store.queries import Attempts, Backlog, Deliveries, Exchanges
 from tests.store.making import (
     ALL,
     NO_ROOM,

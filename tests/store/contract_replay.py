@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hookd.core.model import Cause, Dead, Page, State
-from hookd.store.base import Deliveries, Kill, MoveWebhook, Policy, Redrive, Replay, Wants
-from hookd.store.queries import DeadRow, Kept, Redrivable
+from hookd.store.base import Kill, MoveWebhook, Policy, Redrive, Replay, Wants
+from hookd.store.queries import DeadRow, Deliveries, Kept, Redrivable
 from tests.store.making import (
     ALL,
     DAY,

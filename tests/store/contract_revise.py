@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hookd.core.model import Cause, Dead, State, WebhookState
-from hookd.store.base import (
-    Bind,
-    Binding,
-    Deliveries,
-    Kill,
-    MoveWebhook,
-    Policy,
-    Redrive,
-    Resume,
-    Suspend,
-)
+from hookd.store.base import Bind, Binding, Kill, MoveWebhook, Policy, Redrive, Resume, Suspend
+from hookd.store.queries import Deliveries
 from tests.store.making import (
     DAY,
     NOW,

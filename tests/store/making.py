@@ -6,13 +6,15 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from hookd.core.model import Attempt, Cause, Delivered, Event, Exchange, NoResponse, Owed, Page, Result, RetryAt
-from hookd.store.base import Attempts, Backlog, Bind, Binding, Deliveries, Entry, Wants
+from hookd.store.base import Bind, Binding, Entry, Wants
+from hookd.store.queries import Attempts, Backlog, Deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hookd.core.model import Claim, Verdict
-    from hookd.store.base import AttemptRow, BacklogRow, Change, DeliveryRow, EntryResult, New, Store
+    from hookd.store.base import Change, EntryResult, New, Store
+    from hookd.store.queries import AttemptRow, BacklogRow, DeliveryRow
 
 NOW = 1_700_000_000_000
 DAY = 86_400_000

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hookd.core.model import RefusalCode, State
-from hookd.store.base import Deliveries, Failed, New
+from hookd.store.base import Failed, New
+from hookd.store.queries import Deliveries
 from hookd.store.sqlite import open_sqlite_store
 from tests.store.making import ALL, accept_one, bind, claims_of, deliveries, make_event, owe, record
 

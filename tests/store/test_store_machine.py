@@ -15,24 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from hookd.core.model import Cause, Dead, Delivered, Owed, RetryAt, WebhookState
-from hookd.store.base import (
-    Attempts,
-    Backlog,
-    Bind,
-    Binding,
-    Deliveries,
-    Entry,
-    Kill,
-    MoveWebhook,
-    Policy,
-    Redrive,
-    Replay,
-    Resume,
-    Suspend,
-    Wants,
-)
+from hookd.store.base import Bind, Binding, Entry, Kill, MoveWebhook, Policy, Redrive, Replay, Resume, Suspend, Wants
 from hookd.store.memory import open_memory_store
-from hookd.store.queries import Kept, Redrivable
+from hookd.store.queries import Attempts, Backlog, Deliveries, Kept, Redrivable
 from hookd.store.sqlite import open_sqlite_store
 from tests.store.making import ALL, NOW, make_event, result_of
 

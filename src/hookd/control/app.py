@@ -18,8 +18,8 @@ from hookd.control.replay import Wanted
 from hookd.control.service import ControlRefused, Service, describe_reloaded
 from hookd.core.model import Page
 from hookd.core.strictjson import JsonFault, parse_json
-from hookd.store.base import Attempts, Redrive, StoreUnavailable
-from hookd.store.queries import Kept
+from hookd.store.base import Redrive, StoreUnavailable
+from hookd.store.queries import Attempts, Kept
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

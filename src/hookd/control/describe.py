@@ -15,7 +15,7 @@ from hookd.core.instants import format_instant
 
 if TYPE_CHECKING:
     from hookd.core.model import Exchange
-    from hookd.store.base import AttemptRow, BacklogRow, ExchangeRow
+    from hookd.store.queries import AttemptRow, BacklogRow, ExchangeRow
 
 MASK: Final = "***"
 

@@ -24,8 +24,7 @@ from hookd.control.trial import build_test, write_test_event
 from hookd.core.instants import format_instant
 from hookd.core.model import Page, Refusal, State, WebhookState
 from hookd.core.paths import did_you_mean, shown
-from hookd.store.base import AttemptRow, Attempts, Backlog, BacklogRow, Exchanges, Redrive
-from hookd.store.queries import Redrivable
+from hookd.store.queries import AttemptRow, Attempts, Backlog, BacklogRow, Exchanges, Redrivable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from hookd.control.replay import Wanted
     from hookd.core.config import Config, Place, Webhook
     from hookd.core.model import Event, Result
-    from hookd.store.base import Store
+    from hookd.store.base import Redrive, Store
 
 T = TypeVar("T")
 

@@ -26,7 +26,8 @@ from hookd.core.model import Page, WebhookState
 from hookd.core.retry import classify
 from hookd.delivery.health import FOREVER, closed_for, learn
 from hookd.delivery.news import NO_NEWS
-from hookd.store.base import Backlog, Resume, Suspend
+from hookd.store.base import Resume, Suspend
+from hookd.store.queries import Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,22 +20,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hookd.core.model import (
-        Attempt,
         Cause,
         Claim,
         Event,
-        Exchange,
         Owed,
         Page,
         RefusalCode,
         Result,
-        State,
         WebhookState,
     )
 
@@ -224,95 +221,6 @@ class Query(Generic[Row_co]):
     """What to read; each query says what its rows are."""
 
     __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptRow:
-    """A line of the request log. `seq` orders the log and is what `Page.after` takes."""
-
-    seq: int
-    webhook: str
-    delivery_id: str
-    event_id: str
-    event_type: str
-    tenant: str | None
-    attempt: Attempt
-    state: State  # of the delivery, now
-    next_attempt_at: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempts(Query[AttemptRow]):
-    """The request log, newest first, or oldest first for following; `since` is inclusive, `until` exclusive."""
-
-    webhook: str | None = None
-    since: int | None = None
-    until: int | None = None
-    tenant: str | None = None
-    type: str | None = None
-    event_id: str | None = None
-    order: Literal["newest", "oldest"] = "newest"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExchangeRow:
-    """A whole exchange with the attempt that it belongs to."""
-
-    row: AttemptRow
-    exchange: Exchange
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchanges(Query[ExchangeRow]):
-    """The last exchanges of a webhook (10 are kept), newest first."""
-
-    webhook: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BacklogRow:
-    """How a webhook stands. `held` counts those of `pending` that are held; `dead` leaves tests out."""
-
-    webhook: str
-    bound: bool
-    pending: int
-    held: int
-    dead: int
-    delivered: int
-    oldest_pending_at: int | None  # acceptance of the oldest pending delivery's event
-    next_due_at: int | None
-    state: WebhookState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backlog(Query[BacklogRow]):
-    """All webhooks that the store knows, by name; or one."""
-
-    webhook: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryRow:
-    """A delivery as it stands."""
-
-    seq: int
-    delivery_id: str
-    webhook: str
-    event: Event
-    state: State
-    attempts: int
-    due_at: int | None
-    cause: Cause | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deliveries(Query[DeliveryRow]):
-    """Deliveries, oldest first."""
-
-    webhook: str | None = None
-    state: State | None = None
-    event_id: str | None = None
-    delivery_id: str | None = None
 
 
 # --------------------------------------------------------------------------- prune

@@ -6,25 +6,29 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from hookd.core.model import State
-from hookd.store.base import (
+from hookd.store.content import event_bytes
+from hookd.store.memory_revising import find_dead
+from hookd.store.queries import (
+    PAGE_BYTES,
     AttemptRow,
     Attempts,
     Backlog,
     BacklogRow,
+    DeadRow,
     Deliveries,
     DeliveryRow,
     ExchangeRow,
     Exchanges,
-    Query,
+    Kept,
+    KeptRow,
+    Redrivable,
 )
-from hookd.store.content import event_bytes
-from hookd.store.memory_revising import find_dead
-from hookd.store.queries import PAGE_BYTES, DeadRow, Kept, KeptRow, Redrivable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hookd.core.model import Page
+    from hookd.store.base import Query
     from hookd.store.memory_tables import Attempted, Delivery, Tables
 
 

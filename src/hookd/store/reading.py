@@ -10,21 +10,24 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from hookd.core.model import Attempt, Cause
-from hookd.store.base import (
+from hookd.store.batches import ask
+from hookd.store.claiming import numbers
+from hookd.store.ledger import read_state
+from hookd.store.queries import (
+    PAGE_BYTES,
     AttemptRow,
     Attempts,
     Backlog,
     BacklogRow,
+    DeadRow,
     Deliveries,
     DeliveryRow,
     ExchangeRow,
     Exchanges,
-    Query,
+    Kept,
+    KeptRow,
+    Redrivable,
 )
-from hookd.store.batches import ask
-from hookd.store.claiming import numbers
-from hookd.store.ledger import read_state
-from hookd.store.queries import PAGE_BYTES, DeadRow, Kept, KeptRow, Redrivable
 from hookd.store.recording import decode_exchange
 from hookd.store.revising import find_dead, read_delivery_id
 from hookd.store.tables import EVENT_COLUMNS, EVENT_WIDTH, EXCHANGE_STRIDE, STATE_CODES, STATES, read_event
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     import apsw
 
     from hookd.core.model import Page
+    from hookd.store.base import Query
 
 # Every text here is put together of constants; values are always bound.
 _ATTEMPT_COLUMNS = (
