@@ -11,9 +11,9 @@ The road of a change: `config/` turns YAML files into one frozen Config, `config
 
 Around them: `web/` (HTTP/1.1 serving), `control/` (the API of the CLI), `cli/` (the verbs),
 `logs` (the vocabulary of the log), `systemd` (the protocol of the service manager),
-`daemon` (the composition root: opens everything in order and closes it in reverse).
+`parts` (what runs, and how the parts know each other), `daemon` (opens everything in order, closes it in reverse).
 
-Imports point down: cli, daemon, then inlet | delivery | control | config.reload, then
+Imports point down: cli, daemon, parts, then inlet | delivery | control | config.reload, then
 web | store | logs | systemd | config, then core. Siblings never import each other.
 """
 

@@ -15,9 +15,7 @@ Rules of this module:
 from __future__ import annotations
 
 import os
-import random
 import signal
-import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -26,22 +24,17 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
-import trio.lowlevel
 
 from hookd import __version__
-from hookd.config.reload import LiveConfig, Reloader
+from hookd.config.reload import LiveConfig
 from hookd.control.app import build_app
-from hookd.control.service import ControlRefused, Fault, Lent, Reloaded, Service
+from hookd.control.service import Service
 from hookd.core.config import HttpInlet, UnixInlet
-from hookd.core.model import Owed
-from hookd.delivery.dispatcher import Dispatcher, NotAttempted
 from hookd.delivery.senders import open_senders
 from hookd.inlet.http import serve_events
-from hookd.inlet.intake import Intake
-from hookd.inlet.own import OwnEvents
 from hookd.inlet.unix import serve_unix
-from hookd.store.base import New, StoreLocked, StoreUnusable
-from hookd.store.binding import bind_config
+from hookd.parts import bind, build_parts, describe_state, read_clock
+from hookd.store.base import StoreLocked, StoreUnusable
 from hookd.store.retention import prune_for_ever
 from hookd.store.sqlite import open_sqlite_store
 from hookd.web.asgi import asgi_handler
@@ -50,15 +43,9 @@ from hookd.web.server import serve_http
 from hookd.web.sockets import AddressUnusable, inode_of, open_tcp_listeners, open_unix_listener, remove_unix_socket
 
 if TYPE_CHECKING:
-    from hookd.config.load import Loaded
-    from hookd.config.references import Secrets
-    from hookd.config.reload import Report
-    from hookd.core.config import Config, Webhook
-    from hookd.core.model import Event, Result
-    from hookd.delivery.sender import Connector, Sender
-    from hookd.logs import Log
+    from hookd.inlet.intake import Intake
+    from hookd.parts import Parts, Setting
     from hookd.store.base import Store
-    from hookd.systemd import Notifier
 
 log = structlog.get_logger()
 
@@ -76,36 +63,6 @@ class StartFailed(Exception):  # noqa: N818  a fact, told to a person
     def __init__(self, message: str, *, again: bool) -> None:
         super().__init__(message)
         self.again = again
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
-    """Where a config came from: its main file, and what was read of all of them."""
-
-    main: Path
-    loaded: Loaded
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """What a run is given. `files` None: the config stands in no file and is never reloaded."""
-
-    config: Config
-    files: Files | None
-    secrets: Secrets
-    log: Log
-    notifier: Notifier
-    connector: Connector | None = None
-
-
-def make_id() -> str:
-    """Give an id for an event without one: its time comes first, so that the store's index grows at one end."""
-    return f"evt_{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
-
-
-def read_clock() -> int:
-    """Give the wall clock in milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +95,7 @@ class Daemon:
             async with AsyncExitStack() as opened:
                 store = await self._open_store(opened)
                 sender = await opened.enter_async_context(open_senders(self._setting.connector))
-                parts = self._build(store, sender)
+                parts = build_parts(self._setting, self._live, store, sender)
                 listening = await self._open_sockets(opened)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch_signals, parts, nursery.cancel_scope)
@@ -161,51 +118,8 @@ class Daemon:
             raise StartFailed(str(locked), again=True) from None
         except StoreUnusable as unusable:
             raise StartFailed(str(unusable), again=False) from None
-        await self._bind(store, self._live.current)
+        await bind(store, self._live.current)
         return store
-
-    async def _bind(self, store: Store, config: Config) -> None:
-        for webhook, reason in await bind_config(store, config, read_clock):
-            log.warning("webhook.not_moved", webhook=webhook, reason=reason)
-
-    def _build(self, store: Store, sender: Sender) -> _Parts:
-        setting = self._setting
-
-        def current() -> Config:
-            return self._live.current
-
-        own = OwnEvents(current_config=current, now=read_clock, new_id=make_id)
-        dispatcher = Dispatcher(
-            store=store,
-            sender=sender,
-            current_config=current,
-            secrets=setting.secrets,
-            now=read_clock,
-            random=random.random,
-            attempted=setting.log.attempted,
-            limits=self._daemon.limits,
-            news=own,
-        )
-        intake = Intake(
-            store,
-            current_config=current,
-            now=read_clock,
-            new_id=make_id,
-            room=dispatcher.room,
-            hand_over=dispatcher.take,
-        )
-
-        async def apply(_old: Config, new: Config) -> None:
-            with setting.notifier.reloading():
-                # The store learns first: what the new config owes can be claimed from the moment it runs.
-                await self._bind(store, new)
-                self._live.current = new
-                dispatcher.config_changed()
-            setting.notifier.status(_describe_state(new))
-
-        files = setting.files
-        reloader = None if files is None else Reloader(files.main, self._live, apply, files.loaded, own.rejected)
-        return _Parts(store=store, dispatcher=dispatcher, intake=intake, own=own, reloader=reloader)
 
     async def _open_sockets(self, opened: AsyncExitStack) -> Listening:
         """Open all sockets. Their files go away first of all when it ends: who connects then is told to wait."""
@@ -229,7 +143,7 @@ class Daemon:
 
     # ----------------------------------------------------------------- running
 
-    async def _serve(self, parts: _Parts, listening: Listening, task_status: trio.TaskStatus[None]) -> None:
+    async def _serve(self, parts: Parts, listening: Listening, task_status: trio.TaskStatus[None]) -> None:
         """Start delivery, intake, control and inlets, in this order; say ready; end them in reverse."""
         inlets_end = trio.Event()
         async with trio.open_nursery() as delivery:
@@ -278,24 +192,9 @@ class Daemon:
         )
 
     async def _serve_control(
-        self, parts: _Parts, listener: trio.SocketListener, *, task_status: trio.TaskStatus[None]
+        self, parts: Parts, listener: trio.SocketListener, *, task_status: trio.TaskStatus[None]
     ) -> None:
-        lent = Lent(
-            store=parts.store,
-            current_config=lambda: self._live.current,
-            now=read_clock,
-            new_id=make_id,
-            started_at=self._started_at,
-            pid=os.getpid(),
-            in_flight=lambda webhook: parts.dispatcher.figures(webhook).in_flight,
-            wake=parts.dispatcher.wake,
-            last_look=parts.last_look,
-            reload=parts.reload,
-            attempt=parts.attempt,
-            suspend=parts.dispatcher.suspend,
-            resume=parts.dispatcher.resume,
-        )
-        handler = asgi_handler(build_app(Service(lent)))
+        handler = asgi_handler(build_app(Service(parts.lend(self._started_at))))
         limits = HttpLimits(reply_deadline=CONTROL_REPLY_S)
         await serve_http(handler, [listener], limits, stopping=trio.Event(), task_status=task_status)
 
@@ -309,9 +208,9 @@ class Daemon:
             webhooks=len(config.webhooks),
             event_types=len(config.event_types),
         )
-        self._setting.notifier.ready(_describe_state(config))
+        self._setting.notifier.ready(describe_state(config))
 
-    async def _watch_signals(self, parts: _Parts, everything: trio.CancelScope) -> None:
+    async def _watch_signals(self, parts: Parts, everything: trio.CancelScope) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async for number in signals:
                 if number == signal.SIGHUP:
@@ -328,47 +227,3 @@ class Daemon:
         log.error("store.failed", reason=reason)
         self._failed = True
         self._stop.set()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parts:
-    """What runs, and what the control API asks of it."""
-
-    store: Store
-    dispatcher: Dispatcher
-    intake: Intake
-    own: OwnEvents
-    reloader: Reloader | None
-
-    def last_look(self) -> Reloaded | None:
-        """Give what the last look at the files came to."""
-        return None if self.reloader is None else _reloaded(self.reloader.last)
-
-    async def reload(self) -> Reloaded:
-        """Look at the files now."""
-        if self.reloader is None:
-            raise ControlRefused(409, "this daemon's config stands in no file")
-        return _reloaded(await self.reloader.reload())
-
-    async def attempt(self, webhook: Webhook, event: Event) -> Result:
-        """Send a test: stored like any event, owed to this webhook alone, attempted once."""
-        stored = await self.intake.submit(event, (Owed(webhook=webhook.id, once=True),))
-        if not isinstance(stored, New):
-            raise ControlRefused(503, f"the test event was not stored: {getattr(stored, 'message', 'it is known')}")
-        try:
-            return await self.dispatcher.attempt_now(stored.claims[0])
-        except NotAttempted as not_attempted:
-            raise ControlRefused(409, f"the test was not sent: {not_attempted}") from None
-
-
-def _reloaded(report: Report) -> Reloaded:
-    return Reloaded(
-        changed=report.changed,
-        revision=report.revision,
-        problems=tuple(Fault(place=each.place, message=each.message, code=each.code) for each in report.problems),
-        restart_required=report.restart_required,
-    )
-
-
-def _describe_state(config: Config) -> str:
-    return f"{len(config.webhooks)} webhooks, revision {config.revision}"

@@ -15,8 +15,9 @@ from hookd.cli.places import config_option, find_config
 from hookd.config.load import load
 from hookd.config.problems import ConfigInvalid, render_problems
 from hookd.config.references import SecretReader
-from hookd.daemon import Daemon, Files, Setting, StartFailed
+from hookd.daemon import Daemon, StartFailed
 from hookd.logs import open_log
+from hookd.parts import Files, Setting
 from hookd.systemd import Notifier, credentials_directory
 
 if TYPE_CHECKING:
