@@ -130,10 +130,12 @@ def _mend_streams() -> None:
 
 def _drop_output() -> None:
     """Let go of what could not be written, so that Python does not try it again at its end and complain."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def find_cause(error: BaseException) -> BaseException:
