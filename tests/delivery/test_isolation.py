@@ -13,9 +13,11 @@ import trio
 from structlog.testing import capture_logs
 
 from hookd.core.config import DAY, Limits, RetryPolicy
-from hookd.core.model import Response, WebhookState
+from hookd.core.model import Response, RetryAt, WebhookState
 from hookd.delivery.lookup import CAPACITY, Lookups
+from hookd.store.base import Wants
 from tests.delivery.stage import OK, Asked, Script, make_event, make_webhook, open_stage
+from tests.store.making import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -252,3 +254,19 @@ async def test_a_clock_that_was_set_back_while_we_were_away_strands_nothing(auto
         await stage.told(5)
         assert trio.current_time() - stage.started < 5
         assert isinstance(stage.store, Asked)
+
+
+async def test_so_does_one_that_was_set_back_a_day_after_it_last_learnt_anything(autojump_clock: MockClock) -> None:
+    """An endpoint that has failed for days says so once; that it was attempted a moment ago stands in the log alone."""
+
+    async def fill(stage: Stage) -> None:
+        stage.epoch += DAY_MS
+        await stage.accept(make_event(1), hand_over=False)
+        [one] = (await stage.store.claim(Wants(total=1, each=1, but={}), 1 << 20, stage.now())).claims
+        result = result_of(one, RetryAt(due_at=stage.now() + 60_000), at=stage.now())
+        await stage.store.record([result], [WebhookState(webhook="crm", failing_since=stage.now() - 3 * DAY_MS)], 0)
+        stage.epoch -= DAY_MS
+
+    async with open_stage(before=fill) as stage:
+        await stage.told(1)
+        assert trio.current_time() - stage.started < 70

@@ -12,7 +12,7 @@ import trio
 
 from hookd.core.model import Cause, Dead, Delivered, Event, Page, RetryAt, State, WebhookState
 from hookd.store.base import Claimed, Conflict, New, Seen, Wants
-from hookd.store.queries import Attempts, Backlog, Deliveries, Exchanges
+from hookd.store.queries import Attempts, Backlog, Deliveries, Exchanges, LastAttempted
 from tests.store.making import (
     ALL,
     NO_ROOM,
@@ -522,6 +522,14 @@ class ReadContract:
     async def test_the_log_can_be_narrowed(self, store: Store, query: Attempts, expected: list[str]) -> None:
         await self.fill(store)
         assert [row.webhook + row.event_id[1:] for row in await attempts(store, query)] == expected
+
+    async def test_when_anything_was_attempted_last(self, store: Store) -> None:
+        assert await store.read(LastAttempted(), ALL) == []
+        await self.fill(store)
+        assert await store.read(LastAttempted(), ALL) == [NOW + 5]
+        one = claims_of(await accept_one(store, owe("before", "a")))[0]
+        await store.record([result_of(one, at=NOW - 9)], [], NOW - 9)  # the clock was set back
+        assert await store.read(LastAttempted(), ALL) == [NOW + 5]
 
     async def test_deliveries_can_be_narrowed(self, store: Store) -> None:
         await self.fill(store)

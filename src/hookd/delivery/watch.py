@@ -27,7 +27,7 @@ from hookd.core.retry import classify
 from hookd.delivery.health import FOREVER, closed_for, learn
 from hookd.delivery.news import NO_NEWS
 from hookd.store.base import Resume, Suspend
-from hookd.store.queries import Backlog
+from hookd.store.queries import Backlog, LastAttempted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,11 +78,13 @@ class Watch:
         self._random = random
         self._news = news
         self._breakers: dict[str, Breaker] = {}  # of the webhooks that something is held against
+        self._attempted_at = 0  # by another run, at last
         self.states: dict[str, WebhookState] = {}
 
     async def load(self) -> None:
         """Read what the store knows. Raises `StoreUnavailable`."""
         self._config = self._current_config()
+        self._attempted_at = max(await self._store.read(LastAttempted(), EVERYTHING), default=0)
         for row in await self._store.read(Backlog(), EVERYTHING):
             if row.state != WebhookState(webhook=row.webhook):
                 state = self.states[row.webhook] = row.state
@@ -110,8 +112,9 @@ class Watch:
         return Lesson.LEARNT if wait == was else Lesson.SHUT if wait > was else Lesson.OPEN
 
     def latest(self) -> int:
-        """Give the latest instant at which something was learnt; 0: never."""
-        return max((max(s.last_success_at or 0, s.failing_since or 0) for s in self.states.values()), default=0)
+        """Give the latest instant at which, as far as is known, anything was attempted; 0: never."""
+        learnt = (max(s.last_success_at or 0, s.failing_since or 0) for s in self.states.values())
+        return max(self._attempted_at, max(learnt, default=0))
 
     def shift(self, milliseconds: int) -> None:
         """Let what waits wait on, and what fails not have failed for longer, since the clock has leapt forward."""

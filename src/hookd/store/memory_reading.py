@@ -21,6 +21,7 @@ from hookd.store.queries import (
     Exchanges,
     Kept,
     KeptRow,
+    LastAttempted,
     Redrivable,
 )
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from hookd.store.memory_tables import Attempted, Delivery, Tables
 
 
-def read_rows(tables: Tables, query: Query[object], page: Page) -> Sequence[object]:
+def read_rows(tables: Tables, query: Query[object], page: Page) -> Sequence[object]:  # noqa: PLR0911  one for each query
     """Give a page of what a query asks for."""
     match query:
         case Attempts():
@@ -60,6 +61,9 @@ def read_rows(tables: Tables, query: Query[object], page: Page) -> Sequence[obje
             return [row for row in deliveries if _wanted(row, query)][: page.limit]
         case Kept():
             return _kept(tables, query, page)
+        case LastAttempted():
+            started = [row.attempt.started_at for row in tables.attempts.values()]
+            return [max(started)] if started else []
         case Redrivable(redrive=redrive):
             counts = Counter(tables.standings[each.webhook].name for each in find_dead(tables, redrive))
             skip = page.after or 0

@@ -45,6 +45,14 @@ class Attempts(Query[AttemptRow]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastAttempted(Query[int]):
+    """The latest instant at which any attempt of the log started, in ms since the epoch; no row: none is kept.
+
+    That is what the wall clock showed once, and it may show less now.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeRow:
     """A whole exchange with the attempt that it belongs to."""
 

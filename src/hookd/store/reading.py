@@ -26,6 +26,7 @@ from hookd.store.queries import (
     Exchanges,
     Kept,
     KeptRow,
+    LastAttempted,
     Redrivable,
 )
 from hookd.store.recording import decode_exchange
@@ -78,7 +79,9 @@ class _Where:
         return f" WHERE {' AND '.join(self.texts)}" if self.texts else ""
 
 
-def read_page(connection: apsw.Connection, uid: str, query: Query[Any], page: Page) -> list[Any]:
+def read_page(  # noqa: PLR0911  one for each query
+    connection: apsw.Connection, uid: str, query: Query[Any], page: Page
+) -> list[Any]:
     """Give a page of what a query asks for, from one snapshot."""
     connection.execute("BEGIN")
     try:
@@ -93,6 +96,8 @@ def read_page(connection: apsw.Connection, uid: str, query: Query[Any], page: Pa
                 return _deliveries(connection, uid, query, page)
             case Kept():
                 return _kept(connection, query, page)
+            case LastAttempted():
+                return [at for (at,) in ask(connection, "SELECT max(started_at) FROM attempts") if at is not None]
             case Redrivable():
                 return _redrivable(connection, uid, query, page)
         raise TypeError(type(query))
