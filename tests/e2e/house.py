@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Sequence
 
 HOOKD = [sys.executable, "-m", "hookd"]
@@ -55,7 +56,9 @@ class Taken:
 class Receiver:
     """An HTTP server of the standard library, in threads of its own. `status` decides what it answers."""
 
-    def __init__(self, status: Callable[[Taken], int] = lambda _taken: 200) -> None:
+    def __init__(
+        self, status: Callable[[Taken], int] = lambda _taken: 200, *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.taken: list[Taken] = []
         self._news = threading.Condition()
         outer = self
@@ -91,12 +94,11 @@ class Receiver:
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.port = self._server.server_address[1]
+        self.url = f"{'http://127.0.0.1' if tls is None else 'https://localhost'}:{self.port}/"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
 
     def wait(self, count: int, timeout: float = PATIENCE_S) -> list[Taken]:
         """Wait until at least so many requests came; give them all."""

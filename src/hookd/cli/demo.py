@@ -179,7 +179,9 @@ class Demo:
         self.changed = trio.Event()
 
     async def _send(self, config: Config) -> None:
-        events = [dict(webhook.test_event) for webhook in config.webhooks.values() if webhook.test_event is not None]
+        # What the example says will be delivered.
+        tests = [test for webhook in config.webhooks.values() for test in webhook.tests]
+        events = [dict(test.event) for test in tests if test.expect == "delivered"]
         events[0]["id"] = "demo-1"
         # Each good event once, the first one a second time, and one that is not as its schema says.
         spoiled = {**events[0], "id": "demo-2", "data": {"entity_id": "one"}}
