@@ -73,6 +73,18 @@ def test_no_line_is_longer_than_journald_takes(output: TextIO, field: object) ->
     assert (line["msg"], line["file"]) == ("config.rejected", "a.yaml")
 
 
+def test_a_batch_is_as_many_lines_each_within_the_bound(output: TextIO) -> None:
+    batch = [{"outcome": "delivered", "event_id": str(n), "detail": "x" * 200} for n in range(300)]
+    batch[150]["detail"] = "x" * 100_000
+    with open_log(output, "info", environ={}) as log:
+        log.attempted(batch)
+    lines = parsed(output)
+    assert [line["event_id"] for line in lines] == [str(n) for n in range(300)]
+    assert [n for n, line in enumerate(lines) if "truncated" in line] == [150]
+    assert max(map(len, lines_of(output))) <= LINE_BYTES
+    assert list(lines[0]) == ["time", "level", "msg", "outcome", "event_id", "detail"]
+
+
 def test_priorities_stand_only_before_lines_for_the_journal(output: TextIO) -> None:
     status = os.fstat(output.fileno())
     with open_log(output, "info", environ={"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}) as log:

@@ -11,7 +11,7 @@ Rules of this module:
    is told by its type and place, not by its text, which may quote a value.
 4. Under systemd each line has its `<N>` priority (sd-daemon(3)), only when `$JOURNAL_STREAM` names our stdout; no
    line exceeds 32 KiB, since journald splits longer ones (LineMax=48K) and half a JSON object is no JSON.
-5. The one hot line, `delivery.attempted`, is encoded by msgspec and written by the batch: a line through structlog
+5. The one hot line, `delivery.attempted`, is encoded and written by the batch: a line through structlog
    costs 18 µs, a fifth of a delivery.
 """
 
@@ -44,6 +44,7 @@ CLOSE_S: Final = 2.0
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _PRIORITY: Final = {"debug": b"<7>", "info": b"<6>", "warning": b"<4>", "error": b"<3>", "critical": b"<2>"}
 _encode: Final = msgspec.json.Encoder().encode
+_encode_lines: Final = msgspec.json.Encoder().encode_lines
 
 
 def _now() -> str:
@@ -162,16 +163,23 @@ class Log:
     def attempted(self, batch: Sequence[Mapping[str, object]]) -> None:
         """Write a `delivery.attempted` line for each mapping of fields, in one write."""
         moment = _now()
-        lines: list[bytes] = []
+        lines: list[dict[str, object]] = []
         for fields in batch:
             good = fields.get("outcome") == "delivered"
             if self._level > (logging.INFO if good else logging.WARNING):
                 continue
             level = "info" if good else "warning"
-            ordered = {"time": moment, "level": level, "msg": "delivery.attempted", **fields}
-            lines.append(self.render(ordered))
+            lines.append({"time": moment, "level": level, "msg": "delivery.attempted", **fields})
         if lines:
-            self.writer.write(b"".join(lines), len(lines))
+            self.writer.write(self._render_all(lines), len(lines))
+
+    def _render_all(self, lines: list[dict[str, object]]) -> bytes:
+        if self._console is None and not self._journal:
+            text = _encode_lines(lines)
+            # Only a batch that is longer than a line may be holds a line that is too long.
+            if len(text) < LINE_BYTES or max(map(len, text.split(b"\n"))) <= LINE_BYTES - 8:
+                return text
+        return b"".join(map(self.render, lines))
 
     def render(self, fields: MutableMapping[str, Any]) -> bytes:
         """Give one finished line of fields that have `time`, `level` and `msg`."""

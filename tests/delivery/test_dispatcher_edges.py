@@ -39,8 +39,9 @@ async def test_what_found_no_room_at_all_is_fetched_once_there_is(autojump_clock
     async with open_stage(sender=sender, limits=Limits(memory_window=4)) as stage:
         await stage.accept(*(make_event(n) for n in range(4)))
         await sender.sent(1)
+        await stage.accept(make_event(4))
         assert dict(stage.dispatcher.room(["crm"])) == {"crm": 0}
-        await stage.accept(*(make_event(n) for n in range(4, 9)))  # all of them stay in the store
+        await stage.accept(*(make_event(n) for n in range(5, 9)))  # all of them stay in the store
         sender.go.set()
         with trio.fail_after(5):
             await stage.told(9)

@@ -18,10 +18,11 @@ import re
 from datetime import date
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from hookd.core.model import Refusal, RefusalCode
 from hookd.core.routing import OWN
+from hookd.core.tracing import is_traceparent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,8 +46,19 @@ _TIME: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]{1,12})?"
     r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
-# W3C Trace Context section 3.2: version ff and identifiers of zeros are not valid.
-_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Envelope(Protocol):
+    """Decoded attributes of a generic event; None: it has none of that name."""
+
+    id: str | None
+    type: str | None
+    source: str | None
+    subject: str | None
+    time: str | None
+    tenant: str | None
+    partitionkey: str | None
+    traceparent: str | None
 
 
 def find_fault(tree: Mapping[str, object]) -> Refusal | None:
@@ -61,6 +73,19 @@ def find_fault(tree: Mapping[str, object]) -> Refusal | None:
     if "type" not in tree:
         return _refuse(tree, "type", "type is required")
     return None
+
+
+def is_plain(envelope: Envelope) -> bool:
+    """Tell whether the attributes of a generic event are certainly good: short, printable texts. False: perhaps."""
+    kind = envelope.type
+    if kind is None or _key_fault(kind) is not None or kind.startswith(OWN) or not kind.isprintable():
+        return False
+    for value in (envelope.id, envelope.tenant, envelope.partitionkey, envelope.source, envelope.subject):
+        if value is not None and not (0 < len(value) <= _KEY_LENGTH and value.isprintable()):
+            return False
+    if envelope.time is not None and _time_fault(envelope.time) is not None:
+        return False
+    return envelope.traceparent is None or _traceparent_fault(envelope.traceparent) is None
 
 
 def find_cloudevent_fault(tree: Mapping[str, object]) -> Refusal | None:
@@ -169,7 +194,11 @@ def _type_fault(value: object) -> str | None:
 def _time_fault(value: object) -> str | None:
     if isinstance(value, str):
         match = _TIME.fullmatch(value)
-        if match is not None and _is_date(*match.groups()):
+        # Texts of digits compare as numbers do; every month has 28 days.
+        if match is not None and (
+            (value[:4] >= "0001" and "01" <= value[5:7] <= "12" and "01" <= value[8:10] <= "28")
+            or _is_date(*match.groups())
+        ):
             return None
     return "must be an RFC 3339 date and time with an offset, like 2030-01-31T12:00:00Z"
 
@@ -183,7 +212,7 @@ def _is_date(year: str, month: str, day: str) -> bool:
 
 
 def _traceparent_fault(value: object) -> str | None:
-    if isinstance(value, str) and _TRACEPARENT.fullmatch(value) is not None:
+    if isinstance(value, str) and is_traceparent(value):
         return None
     return "must be a W3C Trace Context, like 00-(32 hex digits)-(16 hex digits)-01"
 

@@ -7,6 +7,10 @@ Rules of this module:
    floats in seconds unless the name says `_ms`. Deadlines, which are monotonic, never stand in these values.
 3. `data` is the producer's own bytes (DESIGN decision 6). It is parsed for judging, never re-encoded.
 4. A failure of the network is an `Outcome`, a value. Exceptions are for bugs and for the world ending.
+5. What is made for every event is a msgspec Struct: a frozen dataclass of Event's size takes 1.4 µs to make, a Struct
+   0.1. It is equal, hashed and matched alike; `msgspec.structs.replace` changes one. None can be part of a cycle, so
+   the collector need not look at them (`gc=False`).
+6. A repr shows no payload, no header and no body.
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
+
+import msgspec
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
@@ -45,8 +51,7 @@ class Secret:
 # --------------------------------------------------------------------------- events
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a producer sent, as it is stored.
 
     `(tenant, source, id)` is the idempotency key. `digest` covers what the producer wrote (not `traceparent`,
@@ -65,6 +70,9 @@ class Event:
     data: bytes | None = None  # the producer's own bytes; None: the event has no data
     accepted_at: int = 0
     digest: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Event({self.id!r}, type={self.type!r}, source={self.source!r}, tenant={self.tenant!r})"
 
 
 class RefusalCode(StrEnum):
@@ -87,8 +95,7 @@ class RefusalCode(StrEnum):
 RETRYABLE = frozenset({RefusalCode.OVERLOADED, RefusalCode.DISK_LOW, RefusalCode.STORE_FAILED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event that was not taken: the code, what is wrong, and where (a JSON Pointer). Never a value of the event."""
 
     code: RefusalCode
@@ -103,16 +110,14 @@ class Refusal:
         return self.code in RETRYABLE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The event is on disk, and owed to `deliveries` webhooks."""
 
     id: str
     deliveries: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Duplicate:
+class Duplicate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The same event was accepted before; nothing was done."""
 
     id: str
@@ -170,8 +175,7 @@ class Cause(StrEnum):
     TRIGGER_OFF = "trigger_off"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owed:
+class Owed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """That an event is owed to a webhook, as routing decided it. Frozen when the event is accepted."""
 
     webhook: str
@@ -180,8 +184,7 @@ class Owed:
     once: bool = False  # a test: attempted at once, whatever holds the webhook, and never again
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A delivery that is this process's to attempt, until it is recorded or released.
 
     `lease` is the store's own and opaque. `aging_since` is when its age began to count, held time left out.
@@ -200,8 +203,7 @@ class Claim:
 # --------------------------------------------------------------------------- attempts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phases:
+class Phases(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How long each part of an attempt took, in milliseconds; None: it did not happen."""
 
     dns_ms: float | None = None
@@ -210,8 +212,7 @@ class Phases:
     wait_ms: float | None = None  # from the last byte sent to the status line
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A status line and headers came back: this decides, whatever the body does."""
 
     status: int
@@ -219,9 +220,11 @@ class Response:
     body: bytes = b""  # the first 64 KiB at most
     truncated: bool = False  # there was more, or it was cut
 
+    def __repr__(self) -> str:
+        return f"Response({self.status})"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoResponse:
+
+class NoResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """No status came back.
 
     `sent` is False when certainly no byte of the request left: the delivery was *not sent*. Else it is *unknown*
@@ -236,20 +239,17 @@ class NoResponse:
 Outcome: TypeAlias = Response | NoResponse
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivered:
+class Delivered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The receiver has it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryAt:
+class RetryAt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Try again at `due_at`."""
 
     due_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dead:
+class Dead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """No further attempt, because of `cause`; it can be redriven while its event is kept."""
 
     cause: Cause
@@ -260,8 +260,7 @@ Verdict: TypeAlias = Delivered | RetryAt | Dead
 AttemptOutcome: TypeAlias = Literal["delivered", "rejected", "not_sent", "unknown"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One HTTP request for a delivery, as it is stored and logged. Nothing in it is secret."""
 
     number: int  # 1 is the first
@@ -276,8 +275,7 @@ class Attempt:
     excerpt: bytes = b""  # the first 2,000 bytes of the response, on failure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A whole request and response with its secrets masked. The last 10 of each webhook are kept."""
 
     method: str
@@ -288,9 +286,11 @@ class Exchange:
     response_headers: tuple[tuple[str, str], ...]
     response_body: bytes  # at most 64 KiB
 
+    def __repr__(self) -> str:
+        return f"Exchange({self.method} {self.url}, {self.response_status})"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What became of a claim: for the store to record in one transaction, and for the log to tell."""
 
     claim: Claim

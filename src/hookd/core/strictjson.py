@@ -8,6 +8,10 @@ Rules of this module:
    The stdlib decoder and msgspec each let some of these through; so the stdlib decoder runs with hooks that refuse.
 3. A fault names a rule and a place (line and column), never a character of the text: the text is somebody's payload.
 4. The nesting is bounded before the decoder runs, because the decoder recurses.
+5. Nearly every text is read in a third of that time: msgspec decodes it, and the two things that it lets pass are
+   ruled out. No escape of a surrogate is there; and no key was lost, because the value written anew has as many colons
+   as the text (each member has one, and what stands in strings is the same, as long as none is written as an escape).
+   What cannot be ruled out, and every fault, is left to the stdlib decoder: a test holds the two against each other.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from dataclasses import dataclass
 from json.scanner import make_scanner
 from math import isinf
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from hookd.core.jsonvalues import is_unicode
 from hookd.core.model import RefusalCode
@@ -33,6 +39,9 @@ _NOT_STRUCTURE: Final = bytes(byte for byte in range(256) if byte not in b'[]{}"
 _AS_LIST: Final = bytes.maketrans(b"{}", b"[]")
 _STRING: Final = re.compile(rb'"[^"]*"')
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_UNSURE: Final = re.compile(rb"\\u(?:[dD][89a-fA-F]|003[aA])")  # a surrogate, or a colon
+_decode: Final = msgspec.json.Decoder().decode
+_encode: Final = msgspec.json.Encoder().encode
 
 #: What the stdlib decoder says, in our words; its own may change and could quote the text.
 _REASONS: Final = {
@@ -93,6 +102,21 @@ def parse_json(text: bytes, *, max_depth: int = MAX_DEPTH) -> object:
     """
     if text.count(b"[") + text.count(b"{") > max_depth and _deeper_than(text, max_depth):
         return JsonFault(RefusalCode.TOO_DEEP, f"nested more than {max_depth} levels deep")
+    try:
+        value = _decode(text)
+        if shows_all_keys(text, _encode(value)):
+            return value
+    except (ValueError, OverflowError):  # msgspec's own errors and UnicodeDecodeError are ValueErrors
+        pass
+    return _parse_slowly(text)
+
+
+def shows_all_keys(text: bytes, anew: bytes) -> bool:
+    """Tell whether certainly no key was lost between a text and what was decoded of it, written `anew` (rule 5)."""
+    return anew.count(b":") == text.count(b":") and (b"\\" not in text or _UNSURE.search(text) is None)
+
+
+def _parse_slowly(text: bytes) -> object:
     try:
         decoded = text.decode()
         start = len(decoded) - len(decoded.lstrip(_WHITE)) if decoded[:1] in _WHITE else 0

@@ -39,7 +39,7 @@ class Attempt:
 
     def __init__(self, request: Request, limit: float, deadline: float) -> None:
         self.request = request
-        self.deadline = deadline  # a trio time
+        self.deadline = deadline  # a perf_counter time
         self.hurried = False  # a 2xx is there and its body got its own deadline
         self._limit = limit  # in seconds, for the telling
         self.connection: Connection | None = None

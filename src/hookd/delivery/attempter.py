@@ -13,14 +13,16 @@ Rules of this module:
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 import trio
 
 from hookd.core.model import Cause, NoResponse, RetryAt
-from hookd.core.retry import decide
+from hookd.core.retry import DELIVERED, decide
 from hookd.core.routing import tenant_allows, trigger_for
+from hookd.delivery.health import succeeded
 from hookd.delivery.recorder import Finished
 from hookd.delivery.request import Preparation, build_request
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from hookd.config.references import Secrets
     from hookd.core.config import Config, Webhook
-    from hookd.core.model import Claim, Outcome
+    from hookd.core.model import Claim, Outcome, Verdict
     from hookd.delivery.lane import Lane
     from hookd.delivery.request import Prepared
     from hookd.delivery.sender import Request, Sender
@@ -92,7 +94,7 @@ class Attempter:
             await trio.lowlevel.checkpoint()
             return GONE
         started_at = self._now()
-        started = trio.current_time()
+        started = perf_counter()
         duration_ms: float | None = None
         prepared: Prepared | None = None
         request: Request | None = None
@@ -117,7 +119,20 @@ class Attempter:
             )
             await trio.lowlevel.checkpoint()
         if duration_ms is None:
-            duration_ms = (trio.current_time() - started) * 1000.0
+            duration_ms = (perf_counter() - started) * 1000.0
+        return Finished(
+            claim=claim,
+            outcome=outcome,
+            verdict=DELIVERED if succeeded(outcome) else self._judge(webhook, claim, outcome),
+            started_at=started_at,
+            duration_ms=duration_ms,
+            webhook=webhook,
+            revision=revision,
+            prepared=prepared,
+            request=request,
+        )
+
+    def _judge(self, webhook: Webhook, claim: Claim, outcome: Outcome) -> Verdict:
         verdict = decide(
             webhook.retry,
             claim.attempts + 1,
@@ -130,17 +145,7 @@ class Attempter:
         ahead = self._ahead()
         if ahead and isinstance(verdict, RetryAt):
             verdict = RetryAt(due_at=verdict.due_at + ahead)
-        return Finished(
-            claim=claim,
-            outcome=outcome,
-            verdict=verdict,
-            started_at=started_at,
-            duration_ms=duration_ms,
-            webhook=webhook,
-            revision=revision,
-            prepared=prepared,
-            request=request,
-        )
+        return verdict
 
     def _build(
         self, lane: Lane, claim: Claim, webhook: Webhook, now: int

@@ -26,6 +26,7 @@ from hookd.core.model import Cause
 from hookd.delivery.attempt import Attempt
 from hookd.delivery.connect import TcpConnector
 from hookd.delivery.pool import IDLE_SECONDS, Pool
+from hookd.delivery.readiness import Readiness
 from hookd.delivery.sender import ConnectFailed, Progress, Sent, encode_headers
 
 if TYPE_CHECKING:
@@ -49,22 +50,20 @@ class HttpSender:
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
         self._pool = Pool()
+        self._readiness = Readiness()
         self._watched: set[Connection] = set()
         self._busy = trio.Event()
 
     async def send(self, request: Request, timeout: float) -> Sent:  # noqa: ASYNC109  part of the attempt's outcome
         """Make one request, as `Sender` says."""
         started = perf_counter()
-        attempt = Attempt(request, timeout, trio.current_time() + timeout)
+        attempt = Attempt(request, timeout, started + timeout)
         headers = encode_headers(request.headers)
         if headers is None:
             attempt.fail(Cause.REQUEST_INVALID, "a header holds a line break or an odd character")
         else:
             data = b"%bcontent-length: %d\r\n%b\r\n" % (request.head.prefix, len(request.body), headers)
-            target = request.head.target
-            lane = self._pool.lane(
-                (target.scheme, target.host, target.port, request.networks, request.tls, request.tls_key)
-            )
+            lane = self._pool.lane_of(request)
             connection = self._pool.take(lane, started)
             if connection is not None:
                 await self._exchange(connection, lane, data, attempt)
@@ -80,7 +79,7 @@ class HttpSender:
         request = attempt.request
         attempt.progress = Progress()
         connection = None
-        with trio.CancelScope(deadline=attempt.deadline) as scope:
+        with trio.move_on_after(max(0.0, attempt.deadline - perf_counter())) as scope:
             try:
                 connection = await self._connector.connect(
                     request.head.target, request.networks, request.tls, request.tls_key, attempt.progress
@@ -89,6 +88,8 @@ class HttpSender:
                 attempt.fail(failure.cause, failure.detail)
         if scope.cancelled_caught:
             attempt.time_out()
+        if connection is not None:
+            connection.attach(self._readiness)
         return connection
 
     async def _exchange(self, connection: Connection, lane: Lane, data: bytes, attempt: Attempt) -> None:
@@ -126,6 +127,10 @@ class HttpSender:
             else:
                 connection.close()
 
+    async def listen(self) -> None:
+        """Wake the attempts whose answers have come, until cancelled."""
+        await self._readiness.serve()
+
     async def tend(self) -> None:
         """Keep deadlines and close connections that nobody uses, until cancelled."""
         swept = 0.0
@@ -135,11 +140,11 @@ class HttpSender:
                 with trio.move_on_after(IDLE_SECONDS if self._pool.lanes else float("inf")):
                     await self._busy.wait()
             await trio.sleep(WATCH_SECONDS)
-            now = trio.current_time()
+            now = perf_counter()
             for connection in [each for each in self._watched if each.deadline <= now]:
                 connection.interrupt()
-            if perf_counter() - swept > IDLE_SECONDS / 2:
-                swept = perf_counter()
+            if now - swept > IDLE_SECONDS / 2:
+                swept = now
                 self._pool.sweep(swept)
 
     def close(self) -> None:
@@ -162,7 +167,7 @@ async def _read_on(connection: Connection, attempt: Attempt) -> None:
     while not done:
         if reader.succeeded and not attempt.hurried:
             attempt.hurried = True
-            connection.deadline = min(attempt.deadline, trio.current_time() + BODY_GRACE)
+            connection.deadline = min(attempt.deadline, perf_counter() + BODY_GRACE)
         done = reader.feed(await connection.receive())
 
 
@@ -172,6 +177,7 @@ async def open_sender(connector: Connector | None = None) -> AsyncGenerator[Http
     sender = HttpSender(TcpConnector() if connector is None else connector)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sender.tend)
+        nursery.start_soon(sender.listen)
         try:
             yield sender
         finally:

@@ -2,8 +2,8 @@
 
 Rules of this module:
 
-1. A lane holds at most `memory_window` deliveries, waiting or in flight. The rest stays in the store. An event and a
-   claim may fill the same room at the same time; what is too much then goes back.
+1. At most `memory_window` deliveries wait in a lane, beside those in flight, which `concurrency` bounds. The rest stays
+   in the store. An event and a claim may fill the same room at the same time; what is too much then goes back.
 2. All lanes together hold `MEMORY` bytes. The less is left, the less a single lane may take (`SHARE` of what is free):
    fifty slow receivers with large events then leave room for the fifty-first, which is quick.
 3. Next goes the lane whose turn it is (`Slots`), if its gates are open. `opens_in` is the only gate: it says how many
@@ -107,7 +107,7 @@ class Lanes:
         excess: list[Claim] = []
         for claim in claims:
             lane = self._lanes.get(claim.webhook) or self.lane(claim.webhook)
-            if len(lane.claims) + lane.flying >= self._window and not claim.once:
+            if len(lane.claims) >= self._window and not claim.once:
                 excess.append(claim)
                 continue
             weight = weigh(claim)
@@ -148,16 +148,19 @@ class Lanes:
             return lane, claim
         while (popped := self._slots.pop()) is not None:
             lane = popped
-            wait = self.opens_in(lane)
-            if wait > 0.0:
-                self._shut(lane, wait)
-                continue
-            claim = self._choose(lane)
-            if lane.bucket is not None:
-                lane.bucket.take()
+            state = self._states.get(lane.id)
+            if lane.bucket is not None or (state is not None and has_gates(state)):
+                wait = self.opens_in(lane)
+                if wait > 0.0:
+                    self._shut(lane, wait)
+                    continue
+                if lane.bucket is not None:
+                    lane.bucket.take()
+            claim = lane.claims.popleft() if state is None or state.open_until is None else take_probe(lane)
             self.queued -= 1
             self._slots.start(lane)
-            self._enter(lane)
+            if lane.claims and not lane.queued:
+                self._enter(lane)
             return lane, claim
         return None
 
@@ -167,7 +170,8 @@ class Lanes:
         lane.weight -= weight
         self.weight -= weight
         self._slots.finish(lane, limited=not claim.once)
-        self._enter(lane)
+        if lane.claims and not lane.queued:
+            self._enter(lane)
 
     def trust(self, lane: Lane) -> None:
         """Take note that a webhook's receiver took a delivery."""
@@ -211,7 +215,7 @@ class Lanes:
         if state is not None and has_gates(state) and closed_for(state, self._now()) > PATIENCE:
             return 0
         window = self._window if state is None or state.open_until is None else min(CHOICE, self._window)
-        room = window - len(lane.claims) - lane.flying
+        room = window - len(lane.claims)
         if room <= 0:
             return 0
         share = int(((self.memory - self.weight) * SHARE - lane.weight) / self._mean_weight)
@@ -240,7 +244,7 @@ class Lanes:
 
     def hungry(self, lane: Lane) -> bool:
         """Whether a lane has run down, may go on, and the store may have more for it."""
-        return lane.short and len(lane.claims) <= self._window // 4 and self.room_of(lane) > 0
+        return lane.short and len(lane.claims) <= self._window // 2 and self.room_of(lane) > 0
 
     def relieved(self) -> bool:
         """Whether memory was what kept lanes from more, and a good part of it is free again. It is told once."""
@@ -306,13 +310,6 @@ class Lanes:
     def _enter(self, lane: Lane) -> None:
         if lane.claims and not lane.waiting:
             self._slots.enter(lane)
-
-    def _choose(self, lane: Lane) -> Claim:
-        """Take the claim that goes out next: the first, or the one that is to be the breaker's probe."""
-        state = self._states.get(lane.id)
-        if state is None or state.open_until is None:
-            return lane.claims.popleft()
-        return take_probe(lane)
 
     def _open(self, lane: Lane) -> None:
         self._closed.pop(lane.id, None)

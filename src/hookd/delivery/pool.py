@@ -7,8 +7,9 @@ Rules of this module:
    a moved name, a rotated certificate or a closed network is seen under constant load too.
 3. At most 256 wait in a lane, which is as many as may be in flight at all (a lower bound made two requests in five
    of a webhook with 64 slots connect anew), and 1,024 in all; the one that waited longest goes first.
-4. A lane is looked up once per request (its key may hold networks, which are slow to hash). It is known once a
-   connection waits in it, and an empty one is forgotten at the next sweep.
+4. A lane is looked up once per request at most (its key may hold networks, which are slow to hash): the head of a
+   webhook's requests keeps the one that was found last. It is known once a connection waits in it, and an empty one is
+   forgotten at the next sweep.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from hookd.delivery.connection import Connection
+    from hookd.delivery.sender import Request
 
 IDLE_SECONDS: Final = 4.0
 LIFE_SECONDS: Final = 60.0
@@ -57,12 +59,25 @@ class Pool:
         """Give the lane of a key."""
         return self._lanes.get(key) or Lane(key)
 
+    def lane_of(self, request: Request) -> Lane:
+        """Give the lane of a request: of those that go to the same place on the same terms."""
+        head = request.head
+        found: tuple[Lane, object, object, object] | None = head.notes.get(self)
+        if found is not None:
+            lane, networks, tls, tls_key = found
+            if lane.known and networks is request.networks and tls is request.tls and tls_key is request.tls_key:
+                return lane
+        target = head.target
+        lane = self.lane((target.scheme, target.host, target.port, request.networks, request.tls, request.tls_key))
+        head.notes[self] = lane, request.networks, request.tls, request.tls_key
+        return lane
+
     def take(self, lane: Lane, now: float) -> Connection | None:
         """Give a connection that is fit for a request, or None."""
         while lane.waiting:
             connection = lane.waiting.pop()
             del self._by_age[connection]
-            if now - connection.idle_since <= IDLE_SECONDS and connection.quiet:
+            if now - connection.idle_since <= IDLE_SECONDS and connection.is_quiet(now):
                 return connection
             connection.close()
         return None

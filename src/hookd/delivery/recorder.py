@@ -2,8 +2,9 @@
 
 Rules of this module:
 
-1. An attempt does not wait for its record: while one batch is being written the next one gathers. What is unrecorded
-   is bounded, in number and bytes; beyond it workers wait (`room`).
+1. An attempt does not wait for its record: while one batch is being written the next one gathers, and when there is
+   much to do a moment longer, unless somebody waits for a record (the next of an order, a test, a drain). What is
+   unrecorded is bounded, in number and bytes; beyond it workers wait (`room`).
 2. A state goes into the same transaction as the results that taught it, or an earlier one, and before the claims that
    it sends back: else the store would hand those out again.
 3. Log lines are written after the record, so a line says what is on disk. A batch is one write.
@@ -14,16 +15,17 @@ Rules of this module:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import msgspec
 import structlog
 import trio
 
 from hookd.core.addresses import TargetInvalid, parse_target
 from hookd.core.instants import format_instant
 from hookd.core.model import Attempt, Dead, Response, Result, RetryAt
-from hookd.core.retry import classify
+from hookd.core.retry import DELIVERED, classify
+from hookd.core.tracing import trace_ids
 from hookd.delivery.mask import build_exchange
 from hookd.store.base import StoreUnavailable
 
@@ -42,14 +44,18 @@ UNRECORDED: Final = 4096
 UNRECORDED_BYTES: Final = 16 * 1024 * 1024
 #: Rows of one transaction: a longer one would keep the intake waiting for its commit.
 BATCH: Final = 1000
+#: After a batch of at least `BUSY` attempts the next one gathers for `GATHER_S`, or until it has `GATHERED`: a
+#: transaction costs as much as a hundred rows, and no receiver waits for it.
+BUSY: Final = 32
+GATHERED: Final = 400
+GATHER_S: Final = 0.02
 
 log = structlog.get_logger()
 
 Fields: TypeAlias = dict[str, object]
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Finished:
+class Finished(msgspec.Struct, kw_only=True, eq=False):
     """An attempt that is over. `prepared` and `request` are None when it did not get so far."""
 
     claim: Claim
@@ -110,6 +116,8 @@ class Recorder:
         self._returns: dict[Cause | None, list[Claim]] = {}
         self._work = trio.Event()
         self._room = trio.Event()
+        self._gathered = trio.Event()
+        self._urgent = False
         self._closing = False
         self._dead = False
 
@@ -136,6 +144,10 @@ class Recorder:
             return
         self._finished.append(finished)
         self._size += _size(finished)
+        if finished.claim.order_key is not None or finished.receipt is not None:
+            self._hurry()
+        elif len(self._finished) >= GATHERED:
+            self._gathered.set()
         self._work.set()
 
     def learn(self, state: WebhookState) -> None:
@@ -146,12 +158,18 @@ class Recorder:
     def give_back(self, claims: Sequence[Claim], hold: Cause | None = None) -> None:
         """Take claims that are to be released; with `hold`, to be held for that cause."""
         self._returns.setdefault(hold, []).extend(claims)
+        self._hurry()
         self._work.set()
 
     def close(self) -> None:
         """Make `serve` return once all is written."""
         self._closing = True
+        self._hurry()
         self._work.set()
+
+    def _hurry(self) -> None:
+        self._urgent = True
+        self._gathered.set()
 
     async def serve(self) -> None:
         """Record until closed. Raises `StoreUnavailable`, after telling all who wait."""
@@ -160,7 +178,8 @@ class Recorder:
                 await self._work.wait()
                 self._work = trio.Event()
                 while self._finished or self._states or self._returns:
-                    await self._record()
+                    if await self._record() >= BUSY:
+                        await self._gather()
                 if self._closing:
                     return
         finally:
@@ -169,7 +188,16 @@ class Recorder:
                 if finished.receipt is not None:
                     finished.receipt.tell(None)
 
-    async def _record(self) -> None:
+    async def _gather(self) -> None:
+        if self._urgent or len(self._finished) >= GATHERED:
+            return
+        self._gathered = trio.Event()
+        with trio.move_on_after(GATHER_S):
+            await self._gathered.wait()
+
+    async def _record(self) -> int:
+        """Record what is there, at most a batch; give how many attempts that were."""
+        self._urgent = False
         batch = self._finished[:BATCH]
         states = list(self._states.values())
         returns, self._returns = self._returns, {}
@@ -192,13 +220,15 @@ class Recorder:
             await self._store.release(claims, self._now(), hold)
             if hold is None:
                 self._released(claims)
+        return len(batch)
 
     def _tell(self, batch: Sequence[Finished], results: Sequence[Result], lost: Sequence[Claim]) -> None:
         if results:
             self._attempted([describe(result) for result in results])
         for result in results:
-            if isinstance(result.verdict, Dead) and not result.claim.once:
-                log.warning("delivery.dead", **_name(result), cause=result.verdict.cause)
+            verdict = result.verdict
+            if verdict is not DELIVERED and isinstance(verdict, Dead) and not result.claim.once:
+                log.warning("delivery.dead", **_name(result), cause=verdict.cause)
         for claim in lost:
             log.warning("delivery.lost", webhook=claim.webhook, delivery_id=claim.delivery_id)
         self._recorded(results)
@@ -212,30 +242,46 @@ def build_results(batch: Sequence[Finished]) -> list[Result]:
     kept: dict[str, int] = {}
     results: list[Result] = []
     for finished in reversed(batch):
-        claim, outcome, prepared, request = finished.claim, finished.outcome, finished.prepared, finished.request
+        claim, prepared, request = finished.claim, finished.prepared, finished.request
         exchange = None
         if prepared is not None and request is not None:
             number = kept.get(claim.webhook, 0)
-            kept[claim.webhook] = number + 1
             if number < KEPT or finished.receipt is not None:
-                exchange = build_exchange(prepared.mask, prepared.url, request, outcome)
-        word, cause = classify(outcome)
-        response = outcome if isinstance(outcome, Response) else None
-        attempt = Attempt(
-            number=claim.attempts + 1,
+                kept[claim.webhook] = number + 1
+                exchange = build_exchange(prepared.mask, prepared.url, request, finished.outcome)
+        results.append(
+            Result(claim=claim, attempt=_build_attempt(finished), verdict=finished.verdict, exchange=exchange)
+        )
+    results.reverse()
+    return results
+
+
+def _build_attempt(finished: Finished) -> Attempt:
+    outcome, prepared = finished.outcome, finished.prepared
+    word, cause = classify(outcome)
+    if cause is None and isinstance(outcome, Response):
+        return Attempt(
+            number=finished.claim.attempts + 1,
             started_at=finished.started_at,
             duration_ms=finished.duration_ms,
             outcome=word,
-            cause=cause,
-            detail=_detail(finished),
-            status=None if response is None else response.status,
+            status=outcome.status,
             url="" if prepared is None else prepared.url,
             revision=finished.revision,
-            excerpt=b"" if response is None or cause is None or prepared is None else prepared.mask.excerpt(response),
         )
-        results.append(Result(claim=claim, attempt=attempt, verdict=finished.verdict, exchange=exchange))
-    results.reverse()
-    return results
+    response = outcome if isinstance(outcome, Response) else None
+    return Attempt(
+        number=finished.claim.attempts + 1,
+        started_at=finished.started_at,
+        duration_ms=finished.duration_ms,
+        outcome=word,
+        cause=cause,
+        detail=_detail(finished),
+        status=None if response is None else response.status,
+        url="" if prepared is None else prepared.url,
+        revision=finished.revision,
+        excerpt=b"" if response is None or prepared is None else prepared.mask.excerpt(response),
+    )
 
 
 def describe(result: Result) -> Fields:
@@ -256,6 +302,8 @@ def describe(result: Result) -> Fields:
         "next_attempt_at": format_instant(verdict.due_at) if isinstance(verdict, RetryAt) else None,
         "revision": attempt.revision,
     }
+    if event.traceparent is not None:
+        fields.update(trace_ids(event.traceparent))
     if attempt.cause is not None:
         fields["detail"] = attempt.detail
         fields["url"] = attempt.url
@@ -271,6 +319,7 @@ def _name(result: Result) -> Fields:
         "event_type": event.type,
         "delivery_id": result.claim.delivery_id,
         "attempt": result.attempt.number,
+        **trace_ids(event.traceparent),
     }
 
 

@@ -11,11 +11,15 @@ Rules of this seam:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from hookd import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from hookd.core.addresses import Target
     from hookd.core.config import Network, Tls
     from hookd.core.model import Cause, Outcome, Phases, Secret
@@ -39,6 +43,7 @@ class Head:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     lines: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
     prefix: bytes = field(init=False, repr=False, compare=False)
+    notes: dict[Hashable, Any] = field(init=False, repr=False, compare=False, default_factory=dict)  # the senders' own
 
     def __post_init__(self) -> None:
         given = {name.lower() for name, _ in self.headers}
@@ -55,8 +60,7 @@ class Head:
         object.__setattr__(self, "prefix", prefix)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt: `headers` are those that differ from attempt to attempt (webhook-id, -timestamp, -signature, …).
 
     `networks` are opened for the connection though the deny table holds them. `tls_key` is the text of the client
@@ -65,17 +69,19 @@ class Request:
     """
 
     head: Head
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    body: bytes = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes
     networks: tuple[Network, ...] = ()
     tls: Tls | None = None
     tls_key: Secret | None = None
     proxy: Proxy | None = None
     http2: bool = False
 
+    def __repr__(self) -> str:
+        return f"Request({self.head.method} {self.head.target.origin})"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What came of one attempt, and how long it took."""
 
     outcome: Outcome

@@ -11,7 +11,9 @@ Rules of this module:
 4. A proven lane takes a further slot only while at least as many are free as it has. So the more lanes are busy the
    less each takes, and some slots always remain for the next one: fifty proven endpoints that all begin to hang at
    once take about five each of 256, and leave about five. One webhook alone has at most half of the cap.
-5. A lane that rule 4 keeps waiting stands aside, and is looked at when slots are free that nobody else takes, the one
+5. Whether a lane is proven is judged by the time that was looked at last, when a turn began or a success came: one that
+   enters wrongly for being judged by an older time is judged again when its turn comes.
+6. A lane that rule 4 keeps waiting stands aside, and is looked at when slots are free that nobody else takes, the one
    with the fewest attempts in flight first. Nothing here walks all lanes.
 """
 
@@ -22,7 +24,6 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from hookd.core.schedule import Turns
-from hookd.delivery.lane import is_proven
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ class Slots:
         self._aside: list[tuple[int, int, Lane]] = []  # by attempts in flight; stale once the lane's ticket differs
         self._tickets = count(1)
         self._last_held_up = False
+        self._time = clock()
         self.flying = 0
         self.trying = 0  # how many of `flying` are of unproven lanes
 
@@ -59,6 +61,7 @@ class Slots:
     def pop(self) -> Lane | None:
         """Take the lane whose turn it is, if it has claims; None: nobody may begin an attempt."""
         free = self._limit - self.flying
+        self._time = self._clock()
         while free > 0 and (lane := self._draw(free)) is not None:
             lane.queued = False
             if not lane.claims:
@@ -98,7 +101,7 @@ class Slots:
 
     def trust(self, lane: Lane) -> None:
         """Take note of a success."""
-        lane.proven_at = self._clock()
+        lane.proven_at = self._time = self._clock()
         if lane.allowance < lane.concurrency:
             lane.raised += 1
             if lane.raised >= lane.allowance:
@@ -129,7 +132,7 @@ class Slots:
         return None
 
     def _is_proven(self, lane: Lane) -> bool:
-        if is_proven(lane, self._clock()):
+        if self._time - lane.proven_at <= lane.proven_for:
             return True
         lane.allowance = 1
         lane.raised = 0

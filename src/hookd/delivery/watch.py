@@ -19,12 +19,13 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 import structlog
+import trio
 
 from hookd.core.breaker import CLOSED, Breaker, fails, weigh
 from hookd.core.instants import format_instant
 from hookd.core.model import Page, WebhookState
 from hookd.core.retry import classify
-from hookd.delivery.health import FOREVER, closed_for, learn
+from hookd.delivery.health import FOREVER, closed_for, has_gates, learn, succeeded
 from hookd.delivery.news import NO_NEWS
 from hookd.store.base import Resume, Suspend
 from hookd.store.queries import Backlog, LastAttempted
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 EVERYTHING: Final = Page(limit=1_000_000)
 #: Rows of one chunk of a change.
 CHUNK: Final = 1000
+#: A success of a webhook that something good was just learnt of teaches nothing for this long, in seconds.
+CALM_S: Final = 1.0
 #: The failure in a row that a person is told of: with the standard schedule it comes after half an hour.
 TELL_AFTER: Final = 4
 
@@ -68,15 +71,18 @@ class Watch:
         write: Callable[[WebhookState], None],
         random: Callable[[], float],
         news: News = NO_NEWS,
+        clock: Callable[[], float] = trio.current_time,
     ) -> None:
-        """`random` is uniform in [0, 1)."""
+        """`clock` is monotonic, in seconds; `random` is uniform in [0, 1)."""
         self._store = store
         self._current_config = current_config
         self._config = current_config()
         self._now = now
+        self._clock = clock
         self._write = write
         self._random = random
         self._news = news
+        self._calm: dict[str, tuple[Webhook, WebhookState, float]] = {}  # until when a success teaches nothing
         self._breakers: dict[str, Breaker] = {}  # of the webhooks that something is held against
         self._attempted_at = 0  # by another run, at last
         self.states: dict[str, WebhookState] = {}
@@ -93,6 +99,11 @@ class Watch:
 
     def learn(self, webhook: Webhook, outcome: Outcome, *, repeated: bool = False) -> Lesson:
         """Take what an outcome teaches. `repeated`: the delivery is the one whose failure closed the gate last."""
+        calm = self._calm.get(webhook.id)
+        if calm is not None and succeeded(outcome):
+            known, state, until = calm
+            if known is webhook and state is self.states.get(webhook.id) and self._clock() < until:
+                return Lesson.LEARNT
         current = self._config.webhooks.get(webhook.id)
         if current is not webhook and (current is None or current.fingerprint != webhook.fingerprint):
             return Lesson.NONE
@@ -101,6 +112,8 @@ class Watch:
         if before is None:
             before = WebhookState(webhook=webhook.id)
         after = learn(webhook, before, outcome, now, self._weigh(webhook.id, outcome, now, repeated=repeated))
+        if current is webhook and _is_calm(after) and webhook.id not in self._breakers and succeeded(outcome):
+            self._calm[webhook.id] = webhook, after, self._clock() + CALM_S
         if after is before:
             return Lesson.LEARNT
         self.states[webhook.id] = after
@@ -132,6 +145,7 @@ class Watch:
         """Go over to the current config: states of what was redefined are blank, those of what was moved go along."""
         before, after = self._config, self._current_config()
         self._config = after
+        self._calm.clear()
         for move in after.moved:
             state = self.states.pop(move.source, None)
             if state is not None:
@@ -189,6 +203,10 @@ class Watch:
     async def _revise(self, change: Change) -> None:
         while not (await self._store.revise(change, CHUNK, self._now())).done:
             pass
+
+
+def _is_calm(state: WebhookState) -> bool:
+    return state.failing_since is None and not state.failures and not state.opened and not has_gates(state)
 
 
 def _later(instant: int | None, milliseconds: int) -> int | None:

@@ -16,6 +16,9 @@ Rules of this module:
 
 from __future__ import annotations
 
+import time
+from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import apsw
@@ -25,6 +28,8 @@ from hookd.core.model import RefusalCode
 from hookd.store.accepting import accept_entries
 from hookd.store.base import Failed, StoreUnavailable
 from hookd.store.ledger import Draft, Ledger
+from hookd.store.thread import WritingThread
+from hookd.store.vitals import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -131,8 +136,8 @@ class Writer:
         self._stopping = False
         self._failed = trio.Event()
         self._reason = ""
-        self._limiter = trio.CapacityLimiter(1)
         self._wal_pages = 0
+        self.pace = Pace()
         connection.set_wal_hook(self._count_pages)
 
     def _count_pages(self, _connection: apsw.Connection, _schema: str, pages: int) -> int:
@@ -163,31 +168,42 @@ class Writer:
 
     async def serve(self) -> None:
         """Write until stopped. It is shielded: what was begun is ended, and whoever waits is woken."""
+        thread = WritingThread()
+        try:
+            await self._serve(thread)
+        finally:
+            thread.stop()
+
+    async def _serve(self, thread: WritingThread) -> None:
         with trio.CancelScope(shield=True):
             while not (self._stopping and not self._waiting):
                 idle = not self._waiting
                 if idle:
-                    with trio.move_on_after(IDLE_S) as timeout:
+                    something = self._wal_pages or self._stalled
+                    with trio.move_on_after(IDLE_S if something else inf) as timeout:
                         await self._wake.wait()
                     idle = timeout.cancelled_caught
                 self._wake = trio.Event()
                 batch, self._waiting = self._stalled + self._waiting, []
                 self._stalled = []
                 if batch:
-                    await self._in_thread(lambda batch=batch: self._run(batch))  # type: ignore[misc]  # a bound default
+                    await self._do(thread, partial(self._run, batch))
                     self._wake_up(batch)
-                if not self._reason and (idle or self._wal_pages >= CHECKPOINT_PAGES):
-                    await self._in_thread(lambda idle=idle: self._tidy(idle=idle))  # type: ignore[misc]  # the same
+                if not self._reason and self._wal_pages >= (1 if idle else CHECKPOINT_PAGES):
+                    await self._do(thread, partial(self._tidy, idle=idle))
             self._fail(StoreUnavailable("the store is closed"), self._stalled)
             if not self._reason:
-                await self._in_thread(lambda: self._tidy(idle=True))
+                await self._do(thread, partial(self._tidy, idle=True))
 
-    async def _in_thread(self, work: Callable[[], None]) -> None:
+    async def _do(self, thread: WritingThread, work: Callable[[], None]) -> None:
+        self.pace.began = time.monotonic()
         try:
-            await trio.to_thread.run_sync(work, limiter=self._limiter)
+            await thread.run(work)
         except Exception as error:  # noqa: BLE001  a writer that dies of a bug must not leave anyone waiting
             self._reason = str(error) if isinstance(error, Unknown) else f"a bug in the store: {type(error).__name__}"
             self._failed.set()
+        finally:
+            self.pace.began = None
 
     def _wake_up(self, batch: list[Op[object]]) -> None:
         if self._reason:
@@ -271,6 +287,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001  whatever it is, it is rolled back, and its op fails with it
             self._roll_back(error)
             return error
+        began = time.monotonic()
         try:
             connection.execute("COMMIT")
         except apsw.FullError as error:
@@ -278,6 +295,8 @@ class Writer:
             return error
         except apsw.Error as error:
             raise Unknown(f"a commit failed: {type(error).__name__}") from error
+        self.pace.commits.add(time.monotonic() - began)
+        self.pace.batches.add(len(ops))
         draft.apply()
         for op, result in zip(ops, results, strict=True):
             op.result = result
