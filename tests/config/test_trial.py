@@ -158,3 +158,68 @@ def test_tests_are_counted_within_their_webhook(tmp_path: Path) -> None:
         ("off", 1, False),
     ]
     assert results[3].message.endswith("the webhook is not active")
+
+
+def test_a_body_that_differs_is_shown_line_by_line(tmp_path: Path) -> None:
+    result = run(
+        tmp_path, f"name: the amount, {NL}, expect: delivered, body: {{n: 151, 'on': NL, l: [1], extra: true}}"
+    )
+    assert result.label == "w/the amount"
+    assert result.difference == (
+        "--- expected",
+        "+++ sent",
+        "@@ -1,8 +1,9 @@",
+        " {",
+        '-  "extra": true,',
+        '   "l": [',
+        "-    1",
+        "+    1,",
+        "+    true",
+        "   ],",
+        '-  "n": 151,',
+        '-  "on": "NL"',
+        '+  "n": 150,',
+        '+  "on": "NL",',
+        '+  "t": "<secrets.token>"',
+        " }",
+    )
+    problem = result.problem
+    assert problem is not None
+    assert problem.message.startswith("test `the amount` of webhook `w`: ")
+    assert problem.notes == result.difference
+
+
+def test_a_long_difference_is_cut(tmp_path: Path) -> None:
+    body = "{" + ", ".join(f"k{number}: 1" for number in range(100)) + "}"
+    result = run(tmp_path, f"{NL}, expect: delivered, body: {body}")
+    assert len(result.difference) == 61
+    assert result.difference[-1].endswith(" more lines")
+
+
+def test_a_form_is_compared_line_by_line_as_its_parameters(tmp_path: Path) -> None:
+    form = "format: form, template: {n: $(data.amount), b: true}"
+    result = run(tmp_path, f"{NL}, expect: delivered, body: {{n: 151, b: true}}", form)
+    assert '-  "n": "151"' in result.difference
+    assert '+  "n": "150"' in result.difference
+
+
+@pytest.mark.parametrize(
+    ("pattern", "ran"),
+    [
+        ("a", ["a/1", "a/x y"]),
+        ("a/2", ["a/x y"]),
+        ("a/x*", ["a/x y"]),
+        ("x y", ["a/x y"]),
+        ("?", ["a/1", "a/x y", "b/1"]),
+    ],
+)
+def test_a_pattern_chooses_tests(tmp_path: Path, pattern: str, ran: list[str]) -> None:
+    main = """
+    version: 1
+    webhooks:
+      a: {url: "https://a", events: [a], tests: [{event: {type: a}, expect: delivered},
+          {name: x y, event: {type: b}, expect: ignored}]}
+      b: {url: "https://b", events: [b], tests: [{event: {type: b}, expect: delivered}]}
+    """
+    results = run_trials(load_tree(tmp_path, main=main), now=0, pattern=pattern)
+    assert [result.label for result in results] == ran

@@ -1,74 +1,226 @@
 """`hookd check`: every problem of the whole tree at once, and the tests that stand in it.
 
-It is offline and needs no secrets, so that it serves as a pre-commit hook and in CI.
+Rules of this module:
+
+1. It has tiers, since what can be known differs from place to place. Without an option it is offline and needs no
+   secrets, fit for a pre-commit hook and for CI. `--environment` looks at this machine, `--live` at the receivers.
+2. A later tier is looked at only when there is a config: what the files say comes first.
+3. Errors end with exit code 1. Warnings do not, unless `--strict` makes errors of them.
+4. Reports for machines go to standard output and hold nothing else.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hookd.cli.errors import ExitCode
-from hookd.cli.output import print_json, styled
-from hookd.cli.places import config_option, find_config, output_option
-from hookd.config.load import load_config
-from hookd.config.problems import ConfigInvalid, Problem, render_problems
+from hookd.cli.errors import CliError, ExitCode
+from hookd.cli.output import print_json, print_problems, styled
+from hookd.cli.places import config_option, find_config
+from hookd.config.advice import find_advice
+from hookd.config.load import Rejected, load_again
+from hookd.config.problems import sort_problems
 from hookd.config.trial import run_trials
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from hookd.cli.probing import Reached
+    from hookd.config.problems import Problem
+    from hookd.config.trial import TrialResult
+    from hookd.core.config import Config
+
+
+@dataclass(slots=True, kw_only=True)
+class _Findings:
+    """What the tiers found. `config` is None when the files do not make one."""
+
+    main: Path
+    config: Config | None
+    sources: Mapping[str, str]
+    problems: list[Problem]
+    results: tuple[TrialResult, ...] = ()
+    reached: list[Reached] = field(default_factory=list)
+
+    @property
+    def all(self) -> tuple[Problem, ...]:
+        """Every problem, failed tests too, in the order of the files."""
+        failed = [problem for result in self.results if (problem := result.problem) is not None]
+        return sort_problems([*self.problems, *failed])
 
 
 @click.command("check")
 @config_option
-@output_option
-def check_command(config: Path | None, output: str) -> int:
-    """Check the config: syntax, keys, values, schemas, templates, filters; then run the tests that stand in it."""
-    main = find_config(config)
-    try:
-        loaded = load_config(main)
-    except ConfigInvalid as invalid:
-        if output == "json":
-            print_json({"valid": False, "problems": [describe_problem(problem) for problem in invalid.problems]})
-        else:
-            print(render_problems(invalid.problems, invalid.sources), end="", file=sys.stderr)
-            count = len(invalid.problems)
-            print(styled(f"{count} problem{'s' if count != 1 else ''}", "bad", to=sys.stderr), file=sys.stderr)
-        return ExitCode.NOT_SO
-    results = run_trials(loaded, now=time.time_ns() // 1_000_000)
-    problems = [problem for result in results if (problem := result.problem) is not None]
-    if output == "json":
-        print_json(
-            {
-                "valid": not problems,
-                "problems": [describe_problem(problem) for problem in problems],
-                "revision": str(loaded.revision),
-                "webhooks": len(loaded.webhooks),
-                "event_types": len(loaded.event_types),
-                "tests": len(results),
-            }
-        )
+@click.option(
+    "--environment",
+    is_flag=True,
+    help="Look at this machine too: secrets, certificates, directories, users and groups. As the user that runs this.",
+)
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Connect to every receiver too: look-up, address check, TLS. Sends nothing.",
+)
+@click.option("--run", "pattern", metavar="PATTERN", help="Run only these tests: crm, 'crm*', crm/2, or by name.")
+@click.option("--junit", "junit", metavar="FILE", help="Write the results of the tests to FILE, as JUnit XML.")
+@click.option("--strict", is_flag=True, help="Take warnings for errors.")
+@click.option(
+    "--output",
+    type=click.Choice(["human", "json", "github", "sarif"]),
+    default="human",
+    show_default=True,
+    help="For people, for programs, as annotations of a GitHub workflow, or as SARIF 2.1.0.",
+)
+def check_command(
+    config: Path | None,
+    pattern: str | None,
+    junit: str | None,
+    output: str,
+    *,
+    environment: bool,
+    live: bool,
+    strict: bool,
+) -> int:
+    """Check the config: syntax, keys, values, schemas, templates, filters; then run the tests that stand in it.
+
+    Needs no daemon, no network and no secrets, unless --environment or --live ask for more. `hookd explain CODE`
+    says more about a problem. Exit code 1: there are errors, or a test failed.
+    """
+    found = _look(find_config(config))
+    if found.config is not None:
+        found.results = run_trials(found.config, now=time.time_ns() // 1_000_000, pattern=pattern)
+        if pattern is not None and not found.results:
+            raise CliError(f"no test is called {pattern!r}: name a webhook, WEBHOOK/NUMBER or a test", ExitCode.USAGE)
+        if environment:
+            found.problems += _look_around(found)
+        if live:
+            found.problems += _reach_out(found)
+    if strict:
+        found.problems = [replace(problem, severity="error") for problem in found.problems]
+    if junit is not None:
+        _write_junit(junit, found)
+    _REPORTS[output](found)
+    return ExitCode.NOT_SO if any(problem.severity == "error" for problem in found.all) else ExitCode.FINE
+
+
+def _look(main: Path) -> _Findings:
+    loaded = load_again(main, None)
+    if isinstance(loaded, Rejected):
+        sources = dict(loaded.error.sources) | dict(loaded.snapshot.sources if loaded.snapshot else {})
+        found = _Findings(main=main, config=None, sources=sources, problems=list(loaded.error.problems))
     else:
-        for problem in problems:
-            print(problem, file=sys.stderr)
-        word = styled("ok", "good") if not problems else styled(f"{len(problems)} tests failed", "bad")
-        print(
-            f"{main}: {word}: {len(loaded.webhooks)} webhooks, {len(loaded.event_types)} event types, "
-            f"{len(results) - len(problems)} of {len(results)} tests passed (revision {loaded.revision})"
-        )
-    return ExitCode.NOT_SO if problems else ExitCode.FINE
+        found = _Findings(main=main, config=loaded.config, sources=loaded.snapshot.sources, problems=[])
+    if loaded.snapshot is not None:
+        found.problems += find_advice(loaded.snapshot)
+    return found
 
 
-def describe_problem(problem: Problem) -> dict[str, object]:
-    """Give a problem for programs."""
-    return {
-        "file": problem.place.file,
-        "line": problem.place.line,
-        "column": problem.place.column,
-        "code": problem.code,
-        "message": problem.message,
-        "hint": problem.hint,
+def _look_around(found: _Findings) -> list[Problem]:
+    from hookd.config.environment import check_environment
+    from hookd.config.snapshot import read_snapshot
+    from hookd.systemd import credentials_directory
+
+    assert found.config is not None  # noqa: S101  who asks has seen to it
+    return check_environment(found.config, read_snapshot(found.main), credentials_directory(), os.environ)
+
+
+def _reach_out(found: _Findings) -> list[Problem]:
+    from hookd.cli.probing import probe
+    from hookd.config.references import SecretReader
+    from hookd.systemd import credentials_directory
+
+    assert found.config is not None  # noqa: S101  who asks has seen to it
+    found.reached, problems = probe(found.config, SecretReader(credentials_directory(), os.environ))
+    return [*problems, *(problem for reached in found.reached if (problem := reached.problem) is not None)]
+
+
+def _write_junit(file: str, found: _Findings) -> None:
+    from hookd.cli.reports import render_junit
+
+    try:
+        with open(file, "w", encoding="utf-8") as written:  # noqa: PTH123  a path that is none is no error of Path
+            written.write(render_junit(found.results, found.problems))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a file name"
+        raise CliError(f"cannot write {file}: {reason}", ExitCode.NOT_ALLOWED) from None
+
+
+# --------------------------------------------------------------------------- reports
+
+
+def _print_human(found: _Findings) -> None:
+    print_problems(found.all, found.sources)
+    for reached in found.reached:
+        if reached.fault is None:
+            where = f"{'proxy ' if reached.proxied else ''}{reached.origin}"
+            print(f"{styled('reached', 'good')} {where} in {reached.duration_ms:.0f} ms ({reached.names})")
+    errors = sum(problem.severity == "error" for problem in found.all)
+    told = ", ".join(filter(None, (_count(errors, "error"), _count(len(found.all) - errors, "warning"))))
+    if told:
+        # Of the first error if there is one: that is what keeps somebody from going on.
+        first = min(found.all, key=lambda problem: problem.severity != "error")
+        counted = styled(told, "bad" if errors else "warn", to=sys.stderr)
+        print(f"{counted}; `hookd explain {first.code}` says more", file=sys.stderr)
+    if found.config is None:
+        return
+    passed = sum(result.passed for result in found.results)
+    word = styled("not ok", "bad") if errors else styled("ok", "good")
+    print(
+        f"{found.main}: {word}: {_count(len(found.config.webhooks), 'webhook') or 'no webhooks'}, "
+        f"{_count(len(found.config.event_types), 'event type') or 'no event types'}, "
+        f"{passed} of {_count(len(found.results), 'test') or '0 tests'} passed (revision {found.config.revision})"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}" if number else ""
+
+
+def _print_json(found: _Findings) -> None:
+    from hookd.cli.reports import describe_problem
+
+    report: dict[str, Any] = {
+        "valid": not any(problem.severity == "error" for problem in found.all),
+        "problems": [describe_problem(problem) for problem in found.all],
     }
+    if found.config is not None:
+        report |= {
+            "revision": str(found.config.revision),
+            "webhooks": len(found.config.webhooks),
+            "event_types": len(found.config.event_types),
+            "tests": len(found.results),
+            "tests_passed": sum(result.passed for result in found.results),
+            "reached": [
+                {
+                    "origin": reached.origin,
+                    "proxied": reached.proxied,
+                    "webhooks": [webhook.id for webhook in reached.webhooks],
+                    "duration_ms": round(reached.duration_ms, 1),
+                    "fault": reached.fault,
+                }
+                for reached in found.reached
+            ],
+        }
+    print_json(report)
+
+
+def _print_github(found: _Findings) -> None:
+    from hookd.cli.reports import render_github
+
+    print(render_github(found.all), end="")
+
+
+def _print_sarif(found: _Findings) -> None:
+    from hookd.cli.reports import describe_sarif
+
+    print(json.dumps(describe_sarif(found.all), ensure_ascii=False, indent=2))
+
+
+_REPORTS = {"human": _print_human, "json": _print_json, "github": _print_github, "sarif": _print_sarif}

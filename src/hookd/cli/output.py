@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 from hookd.cli.readable import make_visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from hookd.config.problems import Problem
 
 
 def print_json(value: object) -> None:
@@ -64,6 +66,18 @@ def print_fields(fields: Sequence[tuple[str, object]]) -> None:
         print(f"{name.ljust(width)}  {_cell(value)}")
 
 
+def print_problems(problems: Iterable[Problem], sources: Mapping[str, str]) -> None:
+    """Print what is wrong with a config to standard error, each problem with its line; as wide as the terminal."""
+    from functools import partial
+    from shutil import get_terminal_size
+
+    from hookd.config.showing import LINE_WIDTH, render_problems
+
+    width = get_terminal_size().columns if sys.stderr.isatty() else LINE_WIDTH
+    shown = render_problems(problems, sources, paint=partial(styled, to=sys.stderr), width=width)
+    print(shown, end="", file=sys.stderr)
+
+
 def styled(text: str, style: str, *, to: TextIO | None = None) -> str:
     """Give a text in a colour, if it goes to a terminal that wants colours; `to` is standard output if not said."""
     if not (to or sys.stdout).isatty() or os.environ.get("NO_COLOR"):
@@ -93,6 +107,7 @@ _STYLES = {
 _COLORS: dict[str, dict[str, Any]] = {
     "good": {"fg": "green"},
     "bad": {"fg": "red"},
+    "warn": {"fg": "yellow"},
     "faint": {"dim": True},
     "strong": {"bold": True},
 }

@@ -7,7 +7,6 @@ Rules of this module:
 2. jsonschema-rs says whether a file is right at all, which takes 5 µs per webhook. Only of a file that is not,
    jsonschema tells what is wrong: it takes 60 times as long, and knows which part of the schema each error is of.
 3. One mistake is one problem: of what the schema says about one value, the most telling is kept.
-4. Keys of the contract that this release does not act on yet are refused. To accept and ignore them would be a lie.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from hookd.config.problems import Problem, did_you_mean, sort_problems
 from hookd.config.resources import resource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from hookd.config.strictyaml import Document, Path
 
@@ -54,14 +53,6 @@ _CODES: Final = {
     "oneOf": "exactly_one",
 }
 
-#: Where keys stand that this release refuses, and the values it does so for (empty: any but null).
-_UNSUPPORTED: Final[tuple[tuple[tuple[str, ...], tuple[object, ...]], ...]] = (
-    (("daemon", "metrics"), ()),
-    (("daemon", "control", "http"), ()),
-    (("daemon", "control", "tokens"), ()),
-    (("managed_git",), (True,)),
-)
-
 
 def check_document(document: Document, kind: Kind) -> list[Problem]:
     """Give everything that is wrong with the keys and values of one file, in its order; nothing is raised.
@@ -71,7 +62,6 @@ def check_document(document: Document, kind: Kind) -> list[Problem]:
     problems: list[Problem] = []
     if not _gate(kind).is_valid(document.value):
         problems += _explain(document, kind)
-    problems += _refuse_unsupported(document)
     return list(sort_problems(problems))
 
 
@@ -167,7 +157,8 @@ def _explain_unknown(
         home = _homes().get(key) if hint is None else None
         message = f"{_subject(path)} has no key `{_shorten(key)}`" + (f"; it belongs {home}" if home else "")
         place = document.key_place((*path, key))
-        yield Problem(place, message, "unknown_key", expected=f"one of {', '.join(known)}", hint=hint)
+        expected = None if home else f"one of {', '.join(known)}"
+        yield Problem(place, message, "unknown_key", expected=expected, hint=hint)
 
 
 def _explain_name(document: Document, error: Any) -> Problem:
@@ -211,29 +202,6 @@ def _type_advice(schema: Mapping[str, Any], instance: object) -> str:
 def _types(schema: Mapping[str, Any]) -> list[str]:
     types: str | list[str] = schema.get("type", [])
     return [types] if isinstance(types, str) else types
-
-
-def _refuse_unsupported(document: Document) -> Iterator[Problem]:
-    for pattern, values in _UNSUPPORTED:
-        for path, value in _find(document.value, pattern):
-            if any(value is one for one in values) if values else value is not None:
-                yield Problem(
-                    document.key_place(path),
-                    f"{_subject(path)}{': true' if values else ''} is not supported yet by this release of hookd",
-                    "not_supported_yet",
-                )
-
-
-def _find(value: object, pattern: tuple[str, ...], path: Path = ()) -> Iterator[tuple[Path, object]]:
-    """Give each value whose path matches; `*` stands for any key that is not the user's own."""
-    if not pattern:
-        yield path, value
-    elif isinstance(value, dict):
-        step, rest = pattern[0], pattern[1:]
-        keys: Iterable[str] = (key for key in value if not key.startswith("x-")) if step == "*" else (step,)
-        for key in keys:
-            if key in value:
-                yield from _find(value[key], rest, (*path, key))
 
 
 def _subject(path: Path) -> str:

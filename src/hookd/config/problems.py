@@ -7,16 +7,16 @@ Rules of this module:
 2. A message says what is expected in words of the contract, never a regular expression or the name of a Python type,
    and never what stands in the file: that may be a secret.
 3. A code is short and stable, for machines; `CODES` is the only table of them.
-4. The source line that is shown with a caret is masked where it looks like a secret, since it ends up in CI logs.
+4. An error makes the files no config. A warning is about something that works and is probably not meant; `check`
+   tells it, and nothing else depends on it.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,7 +53,6 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "bad_value": "The value is of the right type and not one that the key takes.",
         "bad_name": "An id or a name has characters or a length that it may not have.",
         "exactly_one": "Exactly one of several keys must be there.",
-        "not_supported_yet": "The contract has this key and this release does not do what it asks.",
         # what the parts say about each other
         "duplicate_id": "The same id stands in two places.",
         "unknown_profile": "There is no profile of that name.",
@@ -69,26 +68,22 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "bad_secret": "The secret has not the shape that its use asks for.",
         "bad_network": "This is not a network.",
         "bad_move": "`moved` names a webhook that it may not name.",
+        "mass_removal": "A reload would take away most of the webhooks that have pending deliveries.",
+        "impossible_path": "A path names what the schema of the event type does not allow.",
         "test_failed": "A test that stands in the config does not hold.",
+        # warnings: it works, and is probably not meant
+        "empty_include": "A pattern of `include` matches no file.",
+        "inline_secret": "A secret stands in the file itself, and so in its history.",
+        "secret_exposed": "Others than hookd can read or change a secret.",
+        "secret_unchecked": "A secret cannot be looked at from here.",
+        # what `check --environment` looks at
+        "secret_unreadable": "A secret cannot be read.",
+        "bad_tls": "A certificate, a key or a list of trusted certificates cannot be used.",
+        "not_writable": "hookd cannot write where it has to.",
+        "unknown_account": "There is no such user or group on this machine.",
+        # what `check --live` looks at
+        "unreachable": "A receiver cannot be reached.",
     }
-)
-
-# What is masked in a source line (the group named `it`): signing secrets, user info and query of URLs, the value after
-# a telling key, and any long run of letters and digits without a separator.
-_SECRETS: Final = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"whsec_(?P<it>[^\s\"'\],}]+)",
-        r"://(?P<it>[^\s\"'/@]+)@",
-        # Of whatever scheme, or of none: what is no proper URL is what gets shown.
-        r"//[^\s\"'?]*\?(?P<it>[^\"'\],}#]+)",
-        r"\?(?P<it>[\w.~%-]+=[^\s\"'\],}]+)",
-        (
-            r"(?i)[\"']?[\w-]*(?:authorization|bearer|cookie|key|passw(?:or)?d|secret|token)[\"']?\s*:\s+"
-            r"(?P<it>\"[^\"]*\"?|'[^']*'?|[^\s\[{\"'&*|>#][^#,\]}]*)"
-        ),
-        r"(?<![\w/.$-])(?P<it>(?=[A-Za-z+/_-]*[0-9])(?=[0-9+/_-]*[A-Za-z])[A-Za-z0-9+/_-]{20,}={0,2})",
-    )
 )
 
 #: How like two words are of which one is probably meant (difflib's ratio), and what counts as the beginning of one.
@@ -98,18 +93,14 @@ _BEGINNING = 3
 _SHORT_WORD = 4
 _NEAR_SHORT = 0.6
 
-#: A longer line is cut around the caret.
-_LINE_WIDTH = 120
-#: As much on both sides of the caret is looked at for secrets: more than one is long, and little for a regex.
-_MASK_WIDTH = 1000
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong.
 
     `expected` is the rule in short ("a duration like 10s, 5m or 72h"), `hint` what was probably meant ("timeout"),
-    `also` the second place of a problem that has two, such as the first of two equal keys.
+    `also` the second place of a problem that has two, such as the first of two equal keys. `notes` are further lines
+    for a person, such as how a body differs from what a test expects.
     """
 
     place: Place
@@ -118,6 +109,8 @@ class Problem:
     expected: str | None = None
     hint: str | None = None
     also: Place | None = None
+    severity: Literal["error", "warning"] = "error"
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}"
@@ -126,7 +119,7 @@ class Problem:
 class ConfigInvalid(Exception):  # noqa: N818  a fact about the files, not an error class of a library
     """The files do not make a config: all the problems that were found, in the order of the files.
 
-    `sources` holds the text of the files that the problems name, for `render_problems`, as far as it is known.
+    `sources` holds the text of the files that the problems name, for `showing`, as far as it is known.
     """
 
     def __init__(self, problems: Iterable[Problem], sources: Mapping[str, str] | None = None) -> None:
@@ -152,53 +145,3 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     near = near or difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=cutoff)
     near = near or [name for name in lowered if name.startswith(meant) and len(meant) >= _BEGINNING][:1]
     return lowered[near[0]] if near else None
-
-
-def render_problems(problems: Iterable[Problem], sources: Mapping[str, str]) -> str:
-    """Show each problem with its source line and a caret under the column; plain text, each line ended.
-
-    `sources` maps a file, as `Place.file` names it, to its text. Files that are not in it are shown without a line.
-    """
-    lines_of: dict[str, list[str]] = {}
-    parts: list[str] = []
-    for problem in problems:
-        parts.append(f"{problem}\n")
-        parts.append(_render_source(problem.place, sources, lines_of))
-        if problem.hint is not None:
-            parts.append(f"  did you mean `{problem.hint}`?\n")
-        elif problem.code == "unknown_key" and problem.expected is not None:
-            parts.append(f"  expected {problem.expected}\n")
-        if problem.also is not None:
-            parts.append(f"  the other one: {problem.also}\n")
-            parts.append(_render_source(problem.also, sources, lines_of))
-    return "".join(parts)
-
-
-def mask_line(line: str) -> str:
-    """Give a line of YAML, as long as it was, with stars for what looks like a secret. It errs on masking."""
-    for pattern in _SECRETS:
-        line = pattern.sub(_put_stars, line)
-    return line
-
-
-def _put_stars(found: re.Match[str]) -> str:
-    whole, start = found.group(), found.start()
-    return f"{whole[: found.start('it') - start]}{'*' * len(found['it'])}{whole[found.end('it') - start :]}"
-
-
-def _render_source(place: Place, sources: Mapping[str, str], lines_of: dict[str, list[str]]) -> str:
-    if place.file not in sources:
-        return ""
-    if place.file not in lines_of:
-        lines_of[place.file] = sources[place.file].splitlines()
-    lines = lines_of[place.file]
-    if not 1 <= place.line <= len(lines):
-        return ""
-    column = max(place.column - 1, 0)
-    first = max(0, column - _MASK_WIDTH)
-    line = lines[place.line - 1][first : column + _MASK_WIDTH]
-    line = mask_line(line.replace("\t", " "))  # the caret would not stand under a tab's column
-    start = max(first, column - _LINE_WIDTH // 2)
-    margin = " " * len(str(place.line))
-    shown = line[start - first :][:_LINE_WIDTH]
-    return f"  {place.line} | {shown}\n  {margin} | {' ' * (column - start)}^\n"

@@ -31,8 +31,8 @@ _NO_PLAIN_START = frozenset("%@`")
 
 # The same, where the place to look at is where it began.
 _UNFINISHED: Final = {
-    "did not find expected ',' or ']'": "this `[` is never closed, or a comma is missing",
-    "did not find expected ',' or '}'": "this `{` is never closed, or a comma is missing",
+    "did not find expected ',' or ']'": "this `[` is never closed, or a comma or quotes are missing in it",
+    "did not find expected ',' or '}'": "this `{` is never closed, or a comma or quotes are missing in it",
     "found unexpected end of stream": "the quotes that open here are never closed",
     "could not find expected ':'": "this should be a key, and has no `:` behind it",
 }

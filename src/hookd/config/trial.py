@@ -10,10 +10,14 @@ Rules of this module:
 
 from __future__ import annotations
 
+import difflib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
+
+from msgspec.structs import replace
 
 from hookd.config.problems import Problem
 from hookd.core.catalogue import judge
@@ -30,53 +34,92 @@ if TYPE_CHECKING:
     from hookd.core.wire import Incoming
 
 _SHOWN: Final = 60
+#: Of a difference between bodies: lines before and after what differs, and lines in all.
+_AROUND: Final = 2
+_MOST_LINES: Final = 60
 _ABSENT: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Why a test did not pass, and how the body differs from the expected one, line by line."""
+
+    message: str
+    difference: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialResult:
-    """What a test came to: `number` counts from 1 within its webhook, `message` says why it did not pass."""
+    """What a test came to: `number` counts from 1 within its webhook, `message` says why it did not pass.
+
+    `difference` are the lines of a unified diff from the body that was expected to the one that would be sent.
+    """
 
     webhook: str
     number: int
+    name: str | None = None
     place: Place
     passed: bool
     message: str = ""
+    difference: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What the test is called in reports, and by a pattern: `crm/3`, or `crm/NAME`."""
+        return f"{self.webhook}/{self.name or self.number}"
 
     @property
     def problem(self) -> Problem | None:
         """The problem that a failed test is."""
         if self.passed:
             return None
-        return Problem(self.place, f"test {self.number} of webhook `{self.webhook}`: {self.message}", "test_failed")
+        named = f"`{self.name}`" if self.name else str(self.number)
+        message = f"test {named} of webhook `{self.webhook}`: {self.message}"
+        return Problem(self.place, message, "test_failed", notes=self.difference)
 
 
-def run_trials(config: Config, *, now: int) -> tuple[TrialResult, ...]:
-    """Run all the tests of a config. `now` (milliseconds) is when their events are accepted."""
+def run_trials(config: Config, *, now: int, pattern: str | None = None) -> tuple[TrialResult, ...]:
+    """Run the tests of a config. `now` (milliseconds) is when their events are accepted.
+
+    `pattern` leaves those alone that it does not name: `crm*` by webhook, `*country*` by name, `crm/2` by both.
+    """
     results: list[TrialResult] = []
     for webhook in config.webhooks.values():
         for number, test in enumerate(webhook.tests, 1):
+            if pattern is not None and not _is_named(pattern, webhook.id, number, test.name):
+                continue
             fault = _run(config, webhook, test, now)
             results.append(
                 TrialResult(
-                    webhook=webhook.id, number=number, place=test.place, passed=fault is None, message=fault or ""
+                    webhook=webhook.id,
+                    number=number,
+                    name=test.name,
+                    place=test.place,
+                    passed=fault is None,
+                    message=fault.message if fault else "",
+                    difference=fault.difference if fault else (),
                 )
             )
     return tuple(results)
 
 
-def _run(config: Config, webhook: Webhook, test: WebhookTest, now: int) -> str | None:
+def _is_named(pattern: str, webhook: str, number: int, name: str | None) -> bool:
+    names = [webhook, f"{webhook}/{number}", *((name, f"{webhook}/{name}") if name else ())]
+    return any(fnmatchcase(each, pattern) for each in names)
+
+
+def _run(config: Config, webhook: Webhook, test: WebhookTest, now: int) -> _Fault | None:
     """Give what is wrong with what became of a test's event; None if it is as expected."""
     incoming = _take(config, test, now)
     if isinstance(incoming, Refusal):
         where = f" at {incoming.path}" if incoming.path else ""
         said = f"refused ({incoming.code}{where}: {incoming.message})"
-        return None if test.expect == "refused" else f"expected {test.expect}, but the event was {said}"
+        return None if test.expect == "refused" else _Fault(f"expected {test.expect}, but the event was {said}")
     owed = any(owed.webhook == webhook.id for owed in route(config.index, incoming.event, incoming.data))
     found = "delivered" if owed else "ignored"
     if found != test.expect:
         why = "" if owed else f": {_why_ignored(webhook, incoming)}"
-        return f"expected {test.expect}, but the event was {found}{why}"
+        return _Fault(f"expected {test.expect}, but the event was {found}{why}")
     return _judge_body(webhook, test, incoming.event) if owed else None
 
 
@@ -112,17 +155,17 @@ def _why_ignored(webhook: Webhook, incoming: Incoming) -> str:
     return f"the filter does not hold at `{'.'.join(map(str, at))}`"
 
 
-def _judge_body(webhook: Webhook, test: WebhookTest, event: Event) -> str | None:
+def _judge_body(webhook: Webhook, test: WebhookTest, event: Event) -> _Fault | None:
     template = webhook.body.template
     scope = Scope(event, {name: f"<secrets.{name}>" for name in template.secret_names})
     try:
         sent: object = json.loads(template.render_json(scope))
         form = template.render_form(scope) if webhook.body.format == "form" else None
     except RenderFailed as error:
-        return f"the body cannot be rendered: {error}"
+        return _Fault(f"the body cannot be rendered: {error}")
     fault = None if webhook.body.validator is None else webhook.body.validator.fault(sent)
     if fault is not None:
-        return f"the body does not fit its schema: {fault.path or 'it'} {fault.message}"
+        return _Fault(f"the body does not fit its schema: {fault.path or 'it'} {fault.message}")
     if not test.expects_body:
         return None
     expected = test.body
@@ -130,7 +173,18 @@ def _judge_body(webhook: Webhook, test: WebhookTest, event: Event) -> str | None
         # Both as a form, so that numbers and nested values may be written either way.
         expected = _parameters(encode_form(expected)) if isinstance(expected, dict) else expected
         sent = _parameters(form)
-    return _difference(expected, sent, "body")
+    first = _difference(expected, sent, "body")
+    return None if first is None else _Fault(first, _compare(expected, sent))
+
+
+def _compare(expected: object, sent: object) -> tuple[str, ...]:
+    """Give the lines of a unified diff between two JSON values, whose members are put in one order."""
+    wanted, given = (
+        json.dumps(it, ensure_ascii=False, indent=2, sort_keys=True).split("\n") for it in (expected, sent)
+    )
+    lines = list(difflib.unified_diff(wanted, given, "expected", "sent", lineterm="", n=_AROUND))
+    left_out = [f"… {len(lines) - _MOST_LINES} more lines"] if len(lines) > _MOST_LINES else []
+    return (*lines[:_MOST_LINES], *left_out)
 
 
 def _parameters(form: bytes) -> dict[str, str]:

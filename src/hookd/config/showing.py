@@ -1,0 +1,177 @@
+"""Problems as people read them: the place, the source line with a caret, what was probably meant.
+
+Rules of this module:
+
+1. What is shown of a source line is masked where it looks like a secret, since it ends up in the logs of a CI.
+2. A source line is somebody's text: control characters and those that turn the direction of writing are replaced, so
+   that no file can clear a screen, or show something else than what it holds.
+3. The caret stands under its character on a terminal: a wide character takes two columns, a combining one none, and a
+   tab is shown as four spaces.
+4. The first line of a problem is `FILE:LINE:COLUMN: error: MESSAGE [CODE]`, with or without colour: that is what
+   editors and `grep` know how to read.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from hookd.config.problems import Problem
+    from hookd.core.config import Place
+
+# What is masked in a source line (the group named `it`): signing secrets, user info and query of URLs, the value after
+# a telling key, and any long run of letters and digits without a separator.
+_SECRETS: Final = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"whsec_(?P<it>[^\s\"'\],}]+)",
+        r"://(?P<it>[^\s\"'/@]+)@",
+        # Of whatever scheme, or of none: what is no proper URL is what gets shown.
+        r"//[^\s\"'?]*\?(?P<it>[^\"'\],}#]+)",
+        r"\?(?P<it>[\w.~%-]+=[^\s\"'\],}]+)",
+        (
+            r"(?i)[\"']?[\w-]*(?:authorization|bearer|cookie|key|passw(?:or)?d|secret|token)[\"']?\s*:\s+"
+            r"(?P<it>\"[^\"]*\"?|'[^']*'?|[^\s\[{\"'&*|>#][^#,\]}]*)"
+        ),
+        r"(?i)(?:secrets|tokens)[\"']?\s*:\s*\[\s*(?P<it>[^\s\]{][^\]{]*)",
+        r"(?<![\w/.$-])(?P<it>(?=[A-Za-z+/_-]*[0-9])(?=[0-9+/_-]*[A-Za-z])[A-Za-z0-9+/_-]{20,}={0,2})",
+    )
+)
+
+#: A longer line is cut around the caret, on a wider screen too.
+LINE_WIDTH: Final = 120
+_LEAST_WIDTH: Final = 40
+#: As much on both sides of the caret is looked at for secrets: more than one is long, and little for a regex.
+_MASK_WIDTH: Final = 1000
+
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_TAB: Final = " " * 4
+#: What is underlined: a quoted text, a reference or another short mapping, or what stands up to the next separator.
+_WORD: Final = re.compile(r"\{[^{}\[\]]*\}|\"[^\"]*\"|'[^']*'|(?:[^\s,:\[\]{}#]|:(?=[^\s,\]}]))+")
+#: Of these problems the value itself is a secret, or was meant to be one.
+_ABOUT_SECRETS: Final = frozenset({"bad_secret", "inline_secret"})
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+#: Joins emoji; the one character of category Cf that a line may need.
+_JOINER: Final = "\N{ZERO WIDTH JOINER}"
+
+_ALSO: Final = {
+    "duplicate_key": "first defined here",
+    "duplicate_id": "first defined here",
+    "duplicate_pattern": "first defined here",
+}
+
+
+#: Gives a text in a style: strong, bad, warn, good or faint.
+Paint: TypeAlias = "Callable[[str, str], str]"
+
+
+def plain(text: str, _style: str) -> str:
+    """Give the text as it is."""
+    return text
+
+
+def render_problems(
+    problems: Iterable[Problem], sources: Mapping[str, str], *, paint: Paint = plain, width: int = LINE_WIDTH
+) -> str:
+    """Show each problem with its source line and a caret under the column; each line ended.
+
+    `sources` maps a file, as `Place.file` names it, to its text. Files that are not in it are shown without a line.
+    `width` is that of the screen, in columns.
+    """
+    lines_of: dict[str, list[str]] = {}
+    parts: list[str] = []
+
+    def show(place: Place, style: str, *, is_secret: bool = False) -> None:
+        if place.file in sources and place.file not in lines_of:
+            lines_of[place.file] = _LINE_END.split(sources[place.file])
+        lines = lines_of.get(place.file, [])
+        if not 1 <= place.line <= len(lines):
+            return
+        number, bar = str(place.line), paint("|", "faint")
+        room = min(max(width, _LEAST_WIDTH), LINE_WIDTH) - len(number) - len("   | ")
+        shown, lead, caret = _cut_line(lines[place.line - 1], max(place.column - 1, 0), room, is_secret=is_secret)
+        parts.append(f"  {paint(number, 'faint')} {bar} {shown}\n")
+        parts.append(f"  {' ' * len(number)} {bar} {lead}{paint(caret, style)}\n")
+
+    for problem in problems:
+        style = "bad" if problem.severity == "error" else "warn"
+        parts.append(
+            f"{paint(f'{_clean(str(problem.place))}:', 'strong')} {paint(f'{problem.severity}:', style)} "
+            f"{_clean(problem.message)} {paint(f'[{problem.code}]', 'faint')}\n"
+        )
+        show(problem.place, style, is_secret=problem.code in _ABOUT_SECRETS)
+        if problem.hint is not None:
+            parts.append(f"  {paint('help:', 'good')} did you mean `{_clean(problem.hint)}`?\n")
+        elif problem.code == "unknown_key" and problem.expected is not None:
+            parts.append(f"  {paint('help:', 'good')} expected {problem.expected}\n")
+        if problem.also is not None:
+            parts.append(f"  {_ALSO.get(problem.code, 'the other one')}: {_clean(str(problem.also))}\n")
+            show(problem.also, "faint")
+        parts.extend(f"  {_paint_note(_clean(note), paint)}\n" for note in problem.notes)
+    return "".join(parts)
+
+
+def mask_line(line: str) -> str:
+    """Give a line of YAML, as long as it was, with stars for what looks like a secret. It errs on masking."""
+    for pattern in _SECRETS:
+        line = pattern.sub(_put_stars, line)
+    return line
+
+
+def columns_of(text: str) -> int:
+    """Give how many columns of a terminal a text takes, as it is shown here."""
+    return sum(map(_columns, text))
+
+
+def _put_stars(found: re.Match[str]) -> str:
+    whole, start = found.group(), found.start()
+    return f"{whole[: found.start('it') - start]}{'*' * len(found['it'])}{whole[found.end('it') - start :]}"
+
+
+def _cut_line(line: str, at: int, room: int, *, is_secret: bool) -> tuple[str, str, str]:
+    """Give what is shown of a line, in at most `room` columns, and the spaces and carets below it.
+
+    `at` is the character that the problem is at; `is_secret`: its word is masked, whatever it looks like.
+    """
+    first = max(0, at - _MASK_WIDTH)
+    line = mask_line(line[first : at + _MASK_WIDTH])
+    at -= first
+    word = _WORD.match(line, at)
+    end = word.end() if word else min(at + 1, len(line))
+    if is_secret and not line.startswith(("{", "["), at):
+        line = f"{line[:at]}{'*' * (end - at)}{line[end:]}"
+    # From the beginning if the word is in sight then, else with some of what stands before it.
+    start = 0 if columns_of(line[:end]) <= room else max(0, at - room // 3)
+    stop = start
+    while stop < len(line) and columns_of(line[start : stop + 1]) <= room:
+        stop += 1
+    caret = "^" * max(1, columns_of(line[at : min(end, stop)]))
+    return _clean(line[start:stop]), " " * columns_of(line[start:at]), caret
+
+
+def _columns(character: str) -> int:
+    if character == "\t":
+        return len(_TAB)
+    if character == _JOINER or unicodedata.category(character) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
+
+
+def _clean(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_TAB if each == "\t" else _visible(each) for each in text)
+
+
+def _visible(character: str) -> str:
+    hidden = character != _JOINER and unicodedata.category(character) in _INVISIBLE
+    return "\N{REPLACEMENT CHARACTER}" if hidden else character
+
+
+def _paint_note(note: str, paint: Paint) -> str:
+    """Colour a line of a difference between two bodies by its first character."""
+    return paint(note, {"-": "bad", "+": "good"}.get(note[:1], "faint"))

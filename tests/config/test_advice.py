@@ -1,0 +1,86 @@
+"""Warnings: what works and is probably not meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hookd.config.advice import find_advice
+from hookd.config.load import Rejected, load_again
+from tests.config.trees import SIGNING, write_tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WEBHOOK = "version: 1\nwebhooks:\n  crm:\n    url: https://crm.example.com/\n    events: ['*']\n    "
+
+
+def advice_of(top: Path, main: str, **files: str) -> list[str]:
+    loaded = load_again(write_tree(top, main=main, **files), None)
+    assert loaded.snapshot is not None
+    found = find_advice(loaded.snapshot)
+    assert {problem.severity for problem in found} <= {"warning"}
+    return [f"{problem.place}".replace(f"{top}/", "") + f" {problem.code}" for problem in found]
+
+
+@pytest.mark.parametrize(
+    ("keys", "at"),
+    [
+        (f"sign: {{secrets: [{{file: a}}, {SIGNING}]}}", "6:33"),
+        ("auth: {bearer: hunter2}", "6:20"),
+        ("auth: {basic: {username: u, password: hunter2}}", "6:43"),
+        ("secrets: {token: hunter2}", "6:22"),
+        ("headers: {X-Api-Key: hunter2}", "6:26"),
+        ("proxy: http://u:hunter2@proxy.example:3128", "6:12"),
+        ('tls: {certificate: a.pem, key: "-----BEGIN PRIVATE KEY-----"}', "6:36"),
+    ],
+)
+def test_a_secret_in_the_file_is_told(tmp_path: Path, keys: str, at: str) -> None:
+    assert advice_of(tmp_path, WEBHOOK + keys) == [f"hookd.yaml:{at} inline_secret"]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "sign: {secrets: [{file: a}, {credential: b}, {env: C}]}",
+        "auth: {basic: {username: u, password: {file: a}}}",
+        "headers: {X-Team: crm, X-Key: {env: K}}",
+        "proxy: http://proxy.example:3128",
+        "tls: {certificate: a.pem, key: a.key}",
+        "secrets: {}",
+    ],
+)
+def test_what_stands_elsewhere_is_not(tmp_path: Path, keys: str) -> None:
+    assert advice_of(tmp_path, WEBHOOK + keys) == []
+
+
+def test_secrets_are_found_in_every_section_and_file(tmp_path: Path) -> None:
+    main = """
+    version: 1
+    include: [other.yaml]
+    daemon: {inlets: [{http: "127.0.0.1:8480", tokens: [{file: a}, hunter2]}]}
+    defaults: {auth: {bearer: hunter2}}
+    profiles: {p: {secrets: {t: hunter2, x-own: hunter2}}}
+    """
+    other = "webhooks: {crm: {url: 'https://a.example/', events: ['*'], auth: {bearer: hunter2}}}\n"
+    assert advice_of(tmp_path, main, other=other) == [
+        "hookd.yaml:6:29 inline_secret",
+        "hookd.yaml:5:27 inline_secret",
+        "hookd.yaml:4:64 inline_secret",
+        "other.yaml:1:75 inline_secret",
+    ]
+
+
+def test_a_pattern_that_matches_no_file_is_told_and_a_broken_file_is_no_reason_not_to(tmp_path: Path) -> None:
+    main = "version: 1\ninclude: ['none.d/*.yaml', '*.d/*.yaml', one.yaml]\n"
+    files = {"a.d__a.yaml": "webhooks: {}", "one": "webhooks: [\n"}
+    assert advice_of(tmp_path, main, **files) == ["hookd.yaml:2:11 empty_include"]
+    assert isinstance(load_again(tmp_path / "hookd.yaml", None), Rejected)
+
+
+def test_values_of_another_shape_are_passed_over(tmp_path: Path) -> None:
+    main = (
+        "version: 1\ninclude: {}\nwebhooks: [1]\nprofiles: {p: 1, q: {auth: [], sign: {secrets: x}, url: {file: 5}}}\n"
+    )
+    assert advice_of(tmp_path, main) == []

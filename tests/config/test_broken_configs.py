@@ -1,0 +1,918 @@
+"""One broken config for each kind of mistake, and exactly what is said about it: file, line, column, code, message.
+
+Read as a newcomer would: each message says what is wrong, where, and what to do about it. An arrow shows what was
+probably meant, and brackets the second place of a problem that has two.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hookd.config.load import load_config
+from hookd.config.problems import CODES, ConfigInvalid, Problem
+from hookd.config.showing import render_problems
+
+MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
+    (
+        "an indentation that fits nothing",
+        {"hookd.yaml": ("version: 1\nwebhooks:\n  crm:\n    url: https://a.example/\n   events: ['*']\n")},
+        ["hookd.yaml:5:4 [yaml_syntax] a key is expected here: check the indentation, and quotes and brackets above"],
+    ),
+    (
+        "a colon in a text",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    name: CRM: the new one\n"
+            )
+        },
+        [
+            (
+                "hookd.yaml:6:14 [yaml_syntax] a `:` is not expected here: check the indentation, and put a "
+                "text that holds `: ` in quotes"
+            )
+        ],
+    ),
+    (
+        "a bracket that is never closed",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    retry: {schedule: [1s, 5s}\n"
+            )
+        },
+        ["hookd.yaml:6:23 [yaml_syntax] this `[` is never closed, or a comma or quotes are missing in it"],
+    ),
+    (
+        "quotes that are never closed",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                '    name: "CRM\n'
+            )
+        },
+        ["hookd.yaml:6:11 [yaml_syntax] the quotes that open here are never closed"],
+    ),
+    (
+        "a tab",
+        {"hookd.yaml": ("version: 1\nwebhooks:\n\tcrm: {}\n")},
+        ["hookd.yaml:3:1 [tab] YAML is indented with spaces; a tab stands here"],
+    ),
+    (
+        "a text that begins with @",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    name: @crm\n"
+            )
+        },
+        ["hookd.yaml:6:11 [yaml_syntax] a text that begins with `@` must be in quotes"],
+    ),
+    (
+        "an alias without its anchor",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    test_event: *user\n"
+            )
+        },
+        ["hookd.yaml:6:17 [yaml_syntax] no anchor of this name stands above"],
+    ),
+    (
+        "a second document",
+        {"hookd.yaml": ("version: 1\n---\nwebhooks: {}\n")},
+        ["hookd.yaml:2:1 [several_documents] a config file holds one YAML document; this begins a second one"],
+    ),
+    (
+        "a tag",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    name: !env CRM\n"
+            )
+        },
+        ["hookd.yaml:6:11 [tag] tags are not used here; a value is what it looks like"],
+    ),
+    (
+        "a merge conflict",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "<<<<<<< HEAD\n"
+                "    timeout: 5s\n"
+                "=======\n"
+                "    timeout: 10s\n"
+                ">>>>>>> b\n"
+            )
+        },
+        ["hookd.yaml:6:1 [conflict_marker] a merge conflict was left here: choose a side and remove the markers"],
+    ),
+    (
+        "bytes that are not UTF-8",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    name: Caf\udce9\n"
+            )
+        },
+        ["hookd.yaml:6:14 [not_utf8] this byte is not UTF-8; save the file as UTF-8"],
+    ),
+    (
+        "a control character",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    name: a\x07b\n"
+            )
+        },
+        [
+            (
+                "hookd.yaml:6:12 [control_character] the character U+0007 cannot stand here as it is; use an "
+                "escape in double quotes"
+            )
+        ],
+    ),
+    (
+        "the same key twice",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    timeout: 5s\n"
+                "    timeout: 10s\n"
+            )
+        },
+        ["hookd.yaml:7:5 [duplicate_key] the key `timeout` stands twice in this mapping (hookd.yaml:6:5)"],
+    ),
+    (
+        "a key that is a number",
+        {"hookd.yaml": ("version: 1\nwebhooks:\n  4711: {url: 'https://a.example/', events: ['*']}\n")},
+        ["hookd.yaml:3:3 [key_not_text] YAML reads this key as a number: quote it"],
+    ),
+    (
+        "no version",
+        {"hookd.yaml": "webhooks: {}\n"},
+        ["hookd.yaml:1:1 [missing_key] the file lacks `version`"],
+    ),
+    (
+        "a misspelt key",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    timout: 10s\n"
+            )
+        },
+        ["hookd.yaml:6:5 [unknown_key] webhook `crm` has no key `timout` -> timeout"],
+    ),
+    (
+        "a misspelt section",
+        {"hookd.yaml": ("version: 1\nwebhook: {}\n")},
+        ["hookd.yaml:2:1 [unknown_key] the file has no key `webhook` -> webhooks"],
+    ),
+    (
+        "a key of another section",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    state_dir: /var/lib/hookd\n"
+            )
+        },
+        ["hookd.yaml:6:5 [unknown_key] webhook `crm` has no key `state_dir`; it belongs under `daemon`"],
+    ),
+    (
+        "a section of the main file in an included one",
+        {"hookd.yaml": ("version: 1\ninclude: [a.yaml]\n"), "a.yaml": "defaults: {timeout: 5s}\n"},
+        ["a.yaml:1:1 [unknown_key] the file has no key `defaults`; it belongs at the top of the main file"],
+    ),
+    (
+        "a text where a list belongs",
+        {"hookd.yaml": ("version: 1\nwebhooks:\n  crm: {url: 'https://a.example/', events: user.updated}\n")},
+        ["hookd.yaml:3:44 [wrong_type] events must be a list: put it in [ ]"],
+    ),
+    (
+        "a tenant that looks like a number",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    tenant: 4711\n"
+            )
+        },
+        ["hookd.yaml:6:13 [wrong_type] tenant must be a text: quote it"],
+    ),
+    (
+        "yes where true belongs",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    ordered: yes\n"
+            )
+        },
+        ["hookd.yaml:6:14 [wrong_type] ordered must be true or false (yes, no, on and off are texts in YAML 1.2)"],
+    ),
+    (
+        "a duration without a unit",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    timeout: 10\n"
+            )
+        },
+        ["hookd.yaml:6:14 [wrong_type] timeout must be a duration like 10s, 5m or 72h, above zero"],
+    ),
+    (
+        "a duration in words",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    timeout: 10 seconds\n"
+            )
+        },
+        ["hookd.yaml:6:14 [bad_value] timeout must be a duration like 10s, 5m or 72h, above zero"],
+    ),
+    (
+        "a delay in a list",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    retry: {schedule: [1s, 5min]}\n"
+            )
+        },
+        ["hookd.yaml:6:28 [bad_value] retry.schedule[1] must be a duration like 10s, 5m or 72h"],
+    ),
+    (
+        "a size with a decimal unit",
+        {"hookd.yaml": ("version: 1\ndaemon: {limits: {event_bytes: 1MB}}\n")},
+        ["hookd.yaml:2:32 [bad_value] daemon.limits.event_bytes must be a size like 512B, 16KiB, 1MiB or 20GiB"],
+    ),
+    (
+        "a rate without its time",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    rate: 50\n"
+            )
+        },
+        ["hookd.yaml:6:11 [wrong_type] rate must be a rate like 50/s or 3000/m, above zero"],
+    ),
+    (
+        "a rate of nothing",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    rate: 0/s\n"
+            )
+        },
+        ["hookd.yaml:6:11 [bad_value] rate must be a rate like 50/s or 3000/m, above zero"],
+    ),
+    (
+        "a method that is none",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    method: GET\n"
+            )
+        },
+        ["hookd.yaml:6:13 [bad_value] method must be one of POST, PUT, PATCH"],
+    ),
+    (
+        "an id in capitals",
+        {"hookd.yaml": ("version: 1\nwebhooks:\n  CRM sync: {url: 'https://a.example/', events: ['*']}\n")},
+        [
+            (
+                "hookd.yaml:3:3 [bad_name] `CRM sync` is not an id: up to 63 of a-z 0-9 . _ -, beginning with"
+                " a letter or digit"
+            )
+        ],
+    ),
+    (
+        "no url",
+        {"hookd.yaml": ("version: 1\nwebhooks:\n  crm:\n    events: ['*']\n")},
+        ["hookd.yaml:3:3 [missing_key] the webhook `crm` needs `url`"],
+    ),
+    (
+        "a url without its scheme",
+        {"hookd.yaml": ("version: 1\nwebhooks:\n  crm:\n    url: crm.example.com/hooks\n    events: ['*']\n")},
+        ["hookd.yaml:4:10 [bad_url] the URL must begin with http:// or https://"],
+    ),
+    (
+        "http where https is required",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: http://crm.example.com/\n"
+                "    events: ['*']\n"
+                "    require_https: true\n"
+            )
+        },
+        ["hookd.yaml:4:10 [bad_url] the URL must begin with https://, because `require_https` is set"],
+    ),
+    (
+        "an unknown event type",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "event_types: {user.updated: {}}\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://a.example/\n"
+                "    events: [user.update]\n"
+            )
+        },
+        ["hookd.yaml:6:14 [unknown_event_type] no event type of the catalogue matches `user.update` -> user.updated"],
+    ),
+    (
+        "a pattern that matches no event type",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "event_types: {user.updated: {}}\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://a.example/\n"
+                "    events: ['users.*']\n"
+            )
+        },
+        ["hookd.yaml:6:14 [unknown_event_type] no event type of the catalogue matches `users.*`"],
+    ),
+    (
+        "a pattern with a star inside",
+        {
+            "hookd.yaml": (
+                "version: 1\nwebhooks:\n  crm:\n    url: https://crm.example.com/\n    events: ['*.updated']\n"
+            )
+        },
+        [
+            (
+                "hookd.yaml:5:14 [bad_value] events[0] must be an event type, exact or with `*` at the end, "
+                "or `{event: PATTERN, active: false}`"
+            )
+        ],
+    ),
+    (
+        "the same pattern twice",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated, user.updated]\n"
+            )
+        },
+        ["hookd.yaml:5:28 [duplicate_pattern] the pattern `user.updated` stands twice in `events` (hookd.yaml:5:14)"],
+    ),
+    (
+        "a template that is not closed",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                '    body: {template: {id: "$(data.id"}}\n'
+            )
+        },
+        ["hookd.yaml:6:27 [bad_template] `$(` is never closed; a dollar sign before a parenthesis is `$$`"],
+    ),
+    (
+        "a template that names nothing",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    body:\n"
+                "      template:\n"
+                "        id: $(user.id)\n"
+            )
+        },
+        ["hookd.yaml:8:13 [bad_template] unknown attribute `user`; what the event carries is written `data.user.id`"],
+    ),
+    (
+        "a secret that is not declared",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    secrets: {token: {env: T}}\n"
+                "    body: {template: {t: $(secrets.tokn)}}\n"
+            )
+        },
+        ["hookd.yaml:7:26 [undeclared_secret] there is no `tokn` in `secrets` -> token"],
+    ),
+    (
+        "a filter with an unknown operator",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    filter: {data.amount: {atleast: 100}}\n"
+            )
+        },
+        [
+            (
+                "hookd.yaml:6:28 [bad_filter] unknown operator `atleast`; a deeper path is written in one "
+                "line: `data.amount.atleast`; there are eq ne in gt gte lt lte prefix suffix contains regex "
+                "exists"
+            )
+        ],
+    ),
+    (
+        "a filter without data",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    filter: {country: NL}\n"
+            )
+        },
+        ["hookd.yaml:6:14 [bad_filter] unknown attribute `country`; what the event carries is written `data.country`"],
+    ),
+    (
+        "a filter with a bad regex",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    filter: {data.code: {regex: '(?=x)'}}\n"
+            )
+        },
+        ["hookd.yaml:6:26 [bad_filter] `regex`: RE2 does not take this pattern: invalid perl operator: (?="],
+    ),
+    (
+        "a path that the schema cannot have",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "event_types: {user.updated: {schema: user.json}}\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    filter: {data.contry: NL}\n"
+                "    body: {template: {a: $(data.country), b: $(data.city)}}\n"
+            ),
+            "user.json": '{"properties": {"country": {}}, "additionalProperties": false}\n',
+        },
+        [
+            (
+                "hookd.yaml:7:14 [impossible_path] no event of `user.updated` can have `data.contry`: the "
+                "schema allows no such property -> data.country"
+            ),
+            (
+                "hookd.yaml:8:46 [impossible_path] no event of `user.updated` can have `data.city`: the "
+                "schema allows no such property"
+            ),
+        ],
+    ),
+    (
+        "a schema that is not there",
+        {"hookd.yaml": ("version: 1\nevent_types:\n  user.updated: {schema: user.json}\n")},
+        ["hookd.yaml:3:26 [missing_file] there is no file at user.json"],
+    ),
+    (
+        "a schema that is not JSON",
+        {
+            "hookd.yaml": ("version: 1\nevent_types:\n  user.updated: {schema: user.json}\n"),
+            "user.json": ('{\n  "type": "object",\n}\n'),
+        },
+        ["user.json:3:1 [bad_schema] this is not JSON: Expecting property name enclosed in double quotes"],
+    ),
+    (
+        "a schema that is not one",
+        {
+            "hookd.yaml": ("version: 1\nevent_types:\n  user.updated: {schema: user.json}\n"),
+            "user.json": ('{\n  "properties": {"id": {"type": "interger"}}\n}\n'),
+        },
+        [
+            (
+                "user.json:2:33 [bad_schema] not a JSON Schema: 'interger' is not one of ['array', 'boolean',"
+                " 'integer', 'null', 'number', 'object', 'string']"
+            )
+        ],
+    ),
+    (
+        "a schema with look-around",
+        {
+            "hookd.yaml": ("version: 1\nevent_types:\n  user.updated: {schema: user.json}\n"),
+            "user.json": ('{\n  "properties": {\n    "id": {"pattern": "^(?!x)"}\n  }\n}\n'),
+        },
+        [
+            (
+                "user.json:3:23 [bad_schema] the pattern uses look-around, which the linear-time regular "
+                "expressions here do not have"
+            )
+        ],
+    ),
+    (
+        "a schema that refers to nothing",
+        {
+            "hookd.yaml": ("version: 1\nevent_types:\n  user.updated: {schema: user.json}\n"),
+            "user.json": '{"$ref": "#/$defs/user"}\n',
+        },
+        ["user.json:1:10 [bad_schema] there is nothing at `#/$defs/user`"],
+    ),
+    (
+        "a schema that refers to the network",
+        {
+            "hookd.yaml": ("version: 1\nevent_types:\n  user.updated: {schema: user.json}\n"),
+            "user.json": '{"$ref": "https://schemas.example.com/user.json"}\n',
+        },
+        [
+            (
+                "user.json:1:10 [bad_schema] `https://schemas.example.com/user.json` is not a schema of this "
+                "config, and references are never fetched: put the schema beside this one and refer to it by "
+                "its path or its $id"
+            )
+        ],
+    ),
+    (
+        "an included file that is not there",
+        {"hookd.yaml": ("version: 1\ninclude: [crm.yaml]\n")},
+        ["hookd.yaml:2:11 [missing_file] there is no file at crm.yaml"],
+    ),
+    (
+        "an included directory",
+        {"hookd.yaml": ("version: 1\ninclude: [webhooks.d]\n"), "webhooks.d/a.yaml": ""},
+        ["hookd.yaml:2:11 [unreadable_file] webhooks.d is a directory; `webhooks.d/**/*.yaml` names the files in it"],
+    ),
+    (
+        "a profile that is not there",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "profiles: {crm-style: {}}\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    profile: crm_style\n"
+            )
+        },
+        ["hookd.yaml:7:14 [unknown_profile] there is no profile `crm_style` -> crm-style"],
+    ),
+    (
+        "a profile that refers to itself",
+        {"hookd.yaml": ("version: 1\nprofiles:\n  a: {profile: b}\n  b: {profile: a}\n")},
+        ["hookd.yaml:3:16 [profile_cycle] the profile `a` builds on itself: a -> b -> a"],
+    ),
+    (
+        "an id in two files",
+        {
+            "hookd.yaml": ("version: 1\ninclude: ['*.d/*.yaml']\n"),
+            "w.d/a.yaml": ("webhooks:\n  crm: {url: 'https://a.example/', events: ['*']}\n"),
+            "w.d/b.yaml": ("webhooks:\n  crm: {url: 'https://b.example/', events: ['*']}\n"),
+        },
+        ["w.d/b.yaml:2:3 [duplicate_id] the webhook `crm` stands in two places (w.d/a.yaml:2:3)"],
+    ),
+    (
+        "a network that is none",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    allow_networks: [10.1.0.0/16, intranet]\n"
+            )
+        },
+        ["hookd.yaml:6:35 [bad_network] this is not a network like 10.1.0.0/16"],
+    ),
+    (
+        "an address that is no network",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    allow_networks: [10.1.2.3/16]\n"
+            )
+        },
+        ["hookd.yaml:6:22 [bad_network] an address inside a network is not the network -> 10.1.0.0/16"],
+    ),
+    (
+        "two references in one",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    auth: {bearer: {file: a, env: B}}\n"
+            )
+        },
+        ["hookd.yaml:6:20 [exactly_one] auth.bearer must name exactly one of `credential`, `file` and `env`"],
+    ),
+    (
+        "two kinds of auth",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    auth: {bearer: a, basic: {username: u, password: p}}\n"
+            )
+        },
+        ["hookd.yaml:6:11 [exactly_one] `auth` takes either `bearer` or `basic`"],
+    ),
+    (
+        "a signing secret that is none",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    sign: {secrets: [hunter2]}\n"
+            )
+        },
+        ["hookd.yaml:6:22 [bad_secret] a signing secret begins with `whsec_`"],
+    ),
+    (
+        "a header that hookd sets",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    headers: {Content-Length: '5'}\n"
+            )
+        },
+        ["hookd.yaml:6:15 [bad_header] the header content-length is set by hookd itself"],
+    ),
+    (
+        "a move to nowhere",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "moved: [{from: old, to: crmm}]\n"
+            )
+        },
+        ["hookd.yaml:6:25 [bad_move] there is no webhook `crmm` -> crm"],
+    ),
+    (
+        "tokens none on a public address",
+        {"hookd.yaml": ("version: 1\ndaemon:\n  inlets:\n    - {http: '0.0.0.0:8480', tokens: none}\n")},
+        [
+            (
+                "hookd.yaml:4:38 [bad_value] `tokens: none` is for loopback addresses only: anyone who "
+                "reaches this one could send events"
+            )
+        ],
+    ),
+    (
+        "a 2xx that is permanent",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    retry: {permanent: [400, 204]}\n"
+            )
+        },
+        ["hookd.yaml:6:30 [bad_value] a 2xx status is a success and cannot be a permanent failure"],
+    ),
+    (
+        "a test event with an unknown attribute",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    test_event: {type: user.updated, tennant: acme}\n"
+            )
+        },
+        ["hookd.yaml:6:38 [unknown_key] test_event has no key `tennant` -> tenant"],
+    ),
+    (
+        "a test without its expectation",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    tests:\n"
+                "      - {event: {type: user.updated}}\n"
+            )
+        },
+        ["hookd.yaml:7:9 [missing_key] tests[0] lacks `expect`"],
+    ),
+    (
+        "a certificate without its key's",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    tls: {key: me.pem}\n"
+            )
+        },
+        ["hookd.yaml:6:10 [missing_key] a `key` needs the `certificate` that it belongs to"],
+    ),
+]
+
+
+def write(top: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = top / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def tell(problem: Problem, top: Path) -> str:
+    told = f"{problem.place} [{problem.code}] {problem.message}"
+    told += f" -> {problem.hint}" if problem.hint else ""
+    told += f" ({problem.also})" if problem.also else ""
+    return told.replace(f"{top}/", "")
+
+
+@pytest.mark.parametrize(("files", "expected"), [case[1:] for case in MISTAKES], ids=[case[0] for case in MISTAKES])
+def test_a_mistake_is_told_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: list[str]
+) -> None:
+    write(tmp_path, files)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigInvalid) as caught:
+        load_config(Path("hookd.yaml"))
+    assert [tell(problem, tmp_path) for problem in caught.value.problems] == expected
+    shown = render_problems(caught.value.problems, caught.value.sources)
+    assert shown.count("^\n") >= len(expected)  # each with its source line
+
+
+def test_there_are_more_than_forty_kinds_and_most_codes_are_among_them() -> None:
+    assert len(MISTAKES) >= 40
+    codes = {code for code in CODES if any(f"[{code}]" in line for _, _, lines in MISTAKES for line in lines)}
+    assert len(codes) >= 28
+    assert len({case[0] for case in MISTAKES}) == len(MISTAKES)
+
+
+def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is not YAML hides nothing that is certain, and what it may hold itself is not missed."""
+    files = {
+        "hookd.yaml": "version: 1\ninclude: ['*.d/*.yaml']\nevent_types: {user.updated: {schema: gone.json}}\n",
+        "w.d/a.yaml": "profiles:\n  shared: {timeout: 5s\n",
+        "w.d/b.yaml": (
+            "webhooks:\n"
+            "  one: {profile: shared, events: [user.updated]}\n"  # its url may stand in the profile
+            "  two: {profile: shared, url: ftp://x.example/, events: [other.type], auth: {basic: {username: u}}}\n"
+            "  three: {url: 'https://x.example/', events: [user.updated], timeout: 5}\n"
+            "  four: {events: [user.updated], body: {template: {a: $(secrets.t)}}}\n"
+        ),
+        "w.d/c.yaml": "webhooks:\n  three: {url: 'https://x.example/', events: ['*']}\n",
+    }
+    write(tmp_path, files)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigInvalid) as caught:
+        load_config(Path("hookd.yaml"))
+    assert [tell(problem, tmp_path) for problem in caught.value.problems] == [
+        "w.d/a.yaml:2:11 [yaml_syntax] this `{` is never closed, or a comma or quotes are missing in it",
+        "w.d/b.yaml:3:31 [bad_url] the URL must begin with http:// or https://",
+        "w.d/b.yaml:4:71 [wrong_type] timeout must be a duration like 10s, 5m or 72h, above zero",
+        "w.d/b.yaml:5:3 [missing_key] the webhook `four` needs `url`",
+        "w.d/c.yaml:2:3 [duplicate_id] the webhook `three` stands in two places (w.d/b.yaml:4:3)",
+        "hookd.yaml:3:38 [missing_file] there is no file at gone.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    "main",
+    [
+        "version: 1\ninclude:\n- '*.d/*.yaml'\ndefaults: {timeout: 5s\n",
+        "version: 1\ninclude: ['*.d/*.yaml']\nwebhooks:\n\tcrm: {}\n",
+        "version: 1\ninclude: ['*.d/*.yaml', gone.yaml]\n",
+    ],
+)
+def test_a_main_file_that_cannot_be_used_hides_nothing_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, main: str
+) -> None:
+    two = "webhooks:\n  one: {events: ['*'], timout: 5s}\n  two: {url: ftp://x.example/, profile: p, events: ['*']}\n"
+    write(tmp_path, {"hookd.yaml": main, "w.d/a.yaml": two, "w.d/b.yaml": "webhooks: {two: {}}\n"})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigInvalid) as caught:
+        load_config(Path("hookd.yaml"))
+    first, *others = [tell(problem, tmp_path) for problem in caught.value.problems]
+    assert first.startswith("hookd.yaml:")
+    assert [told for told in others if "missing_key" not in told] == [
+        "w.d/a.yaml:2:24 [unknown_key] webhook `one` has no key `timout` -> timeout",
+        "w.d/a.yaml:3:14 [bad_url] the URL must begin with http:// or https://",
+        "w.d/b.yaml:1:12 [duplicate_id] the webhook `two` stands in two places (w.d/a.yaml:3:3)",
+    ]
