@@ -11,7 +11,7 @@ from hookd.core.config import Body, Place, Trigger, Webhook
 from hookd.core.filters import compile_filter
 from hookd.core.model import Event, Owed
 from hookd.core.paths import ABSENT
-from hookd.core.routing import Route, build_index, route, tenant_allows, trigger_for
+from hookd.core.routing import Route, build_index, revise_index, route, tenant_allows, trigger_for
 from hookd.core.template import DEFAULT_TEMPLATE, compile_template
 
 BODY = Body(template=compile_template(DEFAULT_TEMPLATE))
@@ -212,3 +212,32 @@ def test_the_index_says_what_asking_each_webhook_says(
     found = owed_to(made, event_type, tenant)
     assert set(found) == expected
     assert len(found) == len(expected)
+
+
+PATTERNS = st.lists(st.sampled_from(["a", "a.b", "b", "a.*", "*", "hookd.*"]), min_size=1, max_size=3, unique=True)
+SAID = st.tuples(PATTERNS, st.sampled_from([None, "t", "*"]), st.booleans(), st.booleans())
+NAMED = st.dictionaries(st.sampled_from([f"w{n}" for n in range(40)]), SAID, max_size=40)
+
+
+@given(NAMED, NAMED, st.integers(min_value=0, max_value=4))
+def test_a_revised_index_is_what_a_new_one_would_be(
+    first: dict[str, tuple[list[str], str | None, bool, bool]],
+    changes: dict[str, tuple[list[str], str | None, bool, bool]],
+    least: int,
+) -> None:
+    def make(name: str, said: tuple[list[str], str | None, bool, bool]) -> Webhook:
+        patterns, tenant, active, ordered = said
+        return webhook(name, *patterns, tenant=tenant, active=active, ordered=ordered)
+
+    fixed = {f"fixed{n}": make(f"fixed{n}", (["a", "a.*"], None, True, False)) for n in range(least * 40)}
+    before = {**fixed, **{name: make(name, said) for name, said in first.items()}}
+    after = {name: webhook for name, webhook in before.items() if name in fixed or name in changes or len(name) % 2}
+    after = {**{name: make(name, said) for name, said in changes.items() if name not in before}, **after}
+    after.update({name: make(name, said) for name, said in changes.items() if name in before})
+    revised, new = revise_index(build_index(before.values()), before, after), build_index(after.values())
+    for event_type in ("a", "a.b", "b", "c", "hookd.delivery.dead"):
+        assert revised.webhooks_for(event_type) == new.webhooks_for(event_type)
+        for tenant in (None, "t", "u"):
+            routes, others = revised.routes_for(event_type, tenant), new.routes_for(event_type, tenant)
+            assert routes == others
+            assert all(one.webhook is after[one.webhook.id] for one in routes)

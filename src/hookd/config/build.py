@@ -5,31 +5,33 @@ Rules of this module:
 1. An id stands once in the whole tree: no file wins over another, and none is skipped.
 2. Everything is built before anything is judged, so that all problems come at once.
 3. Keys that begin with `x-` are the user's own, here as in the schema.
+4. What an earlier load has built, and what would be built as it was, is taken over (`reuse`).
 """
 
 from __future__ import annotations
 
 import os.path
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hookd.config.daemonsection import build_daemon
-from hookd.config.merge import Profiles, Section, merge_webhook, overlay
-from hookd.config.outgoing import Templates
+from hookd.config.managed import check_managed, check_token_profiles, managed_root
+from hookd.config.merge import Profiles, Section, overlay
 from hookd.config.problems import did_you_mean
 from hookd.config.reader import Reader
+from hookd.config.reuse import Kept
 from hookd.config.schemas import SchemaSet
-from hookd.config.webhooks import Patterns, WebhookBuilder
+from hookd.config.webhookset import WebhookSet
 from hookd.core.config import Config, DaemonConfig, EventType, Move
-from hookd.core.routing import OWN, build_index
+from hookd.core.routing import OWN, build_index, revise_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from hookd.config.reader import Findings
     from hookd.config.schemas import SchemaShelf
-    from hookd.config.strictyaml import Document
+    from hookd.config.sheets import Sheet
     from hookd.core.config import Revision, Webhook
 
 #: What a section of the files holds under its names.
@@ -38,41 +40,65 @@ _Entries = dict[str, tuple["Mapping[str, object]", Section]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """The parsed files of a config, the main file first."""
+    """The parsed files of a config, the main file first, and what an earlier load has left."""
 
-    main: Document
-    included: Sequence[Document]
+    main: Sheet
+    included: Sequence[Sheet]
+    before: Kept = field(default_factory=Kept)
 
     @property
-    def documents(self) -> tuple[Document, ...]:
-        """All of them."""
+    def sheets(self) -> tuple[Sheet, ...]:
+        """All of the files."""
         return (self.main, *self.included)
 
 
-def build_config(parsed: Parsed, shelf: SchemaShelf, revise: Callable[[], Revision], findings: Findings) -> Config:
-    """Build the config. It is of use only if `findings` holds no problem then, those of the check included.
+def build_config(
+    parsed: Parsed, shelf: SchemaShelf, revise: Callable[[], Revision], findings: Findings
+) -> tuple[Config, Kept]:
+    """Build the config, and give what the next load may go on with, which holds only what no problem was found in.
 
-    `revise` is asked last, when every file that counts has been read.
+    The config is of use only if `findings` holds no problem then, those of the check included. `revise` is asked last,
+    when every file that counts has been read.
     """
+    before = parsed.before
     tree = os.path.dirname(os.path.abspath(parsed.main.file))  # noqa: PTH100, PTH120  a text, as in the snapshot
-    schemas = SchemaSet(shelf, tree)
+    schemas = SchemaSet(shelf, tree, before.schemas)
     event_types = _build_event_types(parsed, schemas, findings)
-    webhooks = _build_webhooks(parsed, event_types, schemas, findings)
+    made = _build_webhooks(parsed, event_types, schemas, findings)
+    webhooks = made.webhooks
     moved = _build_moved(parsed, webhooks, findings)
     for problem in schemas.problems:
         findings.add(problem)
-    return Config(
+    daemon = _build_daemon(parsed.main, findings)
+    managed_dir = Reader(parsed.main.rest, Section(parsed.main, ()), findings).string("managed_dir")
+    root = managed_root(parsed.main.file, managed_dir) if managed_dir else None
+    check_managed(webhooks.values(), root, findings)
+    check_token_profiles(daemon, (name for _, name, _ in _named(parsed, "profiles")), findings)
+    old = before.index
+    index = build_index(webhooks.values()) if old is None else revise_index(old, before.webhooks, webhooks)
+    kept = Kept(
+        sheets={sheet.file: sheet for sheet in parsed.sheets},
+        built=made.built,
+        webhooks=webhooks,
+        index=index,
+        schemas=schemas.remember(),
+        shared=before.shared,
+    )
+    config = Config(
         revision=revise(),
-        daemon=_build_daemon(parsed.main, findings),
+        daemon=daemon,
         event_types=MappingProxyType(event_types),
         webhooks=MappingProxyType(webhooks),
         moved=moved,
-        index=build_index(webhooks.values()),
+        managed_dir=root,
+        managed_git=parsed.main.rest.get("managed_git") is True,
+        index=index,
     )
+    return config, kept
 
 
-def _build_daemon(main: Document, findings: Findings) -> DaemonConfig:
-    value = _section(main, "daemon")
+def _build_daemon(main: Sheet, findings: Findings) -> DaemonConfig:
+    value = main.section("daemon")
     return build_daemon(Reader({} if value is None else value, Section(main, ("daemon",)), findings))
 
 
@@ -94,23 +120,37 @@ def _build_event_types(parsed: Parsed, schemas: SchemaSet, findings: Findings) -
 
 def _build_webhooks(
     parsed: Parsed, event_types: Mapping[str, EventType], schemas: SchemaSet, findings: Findings
-) -> dict[str, Webhook]:
-    written = _section(parsed.main, "defaults")
+) -> WebhookSet:
+    written = parsed.main.section("defaults")
     defaults = None if written is None else overlay(None, written, Section(parsed.main, ("defaults",)))
     profiles = Profiles(defaults, _entries(parsed, "profiles", "profile", findings), findings.add)
-    builder = WebhookBuilder(Patterns(event_types), schemas, Templates(), findings)
-    webhooks: dict[str, Webhook] = {}
-    for name, (value, section) in _entries(parsed, "webhooks", "webhook", findings).items():
-        webhooks[name] = builder.build(name, merge_webhook(profiles, value, section), section.key_place(()))
-    return webhooks
+    made = WebhookSet(profiles, event_types, schemas, findings, parsed.before)
+    made.build(_list_webhooks(parsed, findings))
+    return made
+
+
+def _list_webhooks(parsed: Parsed, findings: Findings) -> list[tuple[Sheet, list[str]]]:
+    """Give the webhooks of each file, without looking at their definitions."""
+    first: dict[str, Sheet] = {}
+    listed: list[tuple[Sheet, list[str]]] = []
+    for sheet in parsed.sheets:
+        names: list[str] = []
+        for name in sheet.ids:
+            if name in first:
+                _refuse_twin(Section(sheet, ("webhooks", name)), Section(first[name], ("webhooks", name)), findings)
+            elif not name.startswith("x-"):
+                first[name] = sheet
+                names.append(name)
+        listed.append((sheet, names))
+    return listed
 
 
 def _build_moved(parsed: Parsed, webhooks: Mapping[str, Webhook], findings: Findings) -> tuple[Move, ...]:
     moves: dict[str, tuple[Move, Section]] = {}
-    for document in parsed.documents:
-        written = document.value.get("moved") if isinstance(document.value, dict) else None
+    for sheet in parsed.sheets:
+        written = sheet.rest.get("moved")
         for index, value in enumerate(written if isinstance(written, list) else ()):
-            section = Section(document, ("moved", index))
+            section = Section(sheet, ("moved", index))
             if not isinstance(value, dict):
                 continue
             reader = Reader(value, section, findings)
@@ -136,22 +176,20 @@ def _entries(parsed: Parsed, key: str, noun: str, findings: Findings) -> _Entrie
     entries: _Entries = {}
     for section, name, value in _named(parsed, key):
         if name in entries:
-            also = entries[name][1].key_place(())
-            message = f"the {noun} `{name}` stands in two places"
-            findings.report(section.key_place(()), message, "duplicate_id", also=also)
+            _refuse_twin(section, entries[name][1], findings, noun)
         else:
             entries[name] = value, section
     return entries
 
 
+def _refuse_twin(section: Section, first: Section, findings: Findings, noun: str = "webhook") -> None:
+    message = f"the {noun} `{section.at[-1]}` stands in two places"
+    findings.report(section.key_place(()), message, "duplicate_id", also=first.key_place(()))
+
+
 def _named(parsed: Parsed, key: str) -> Iterator[tuple[Section, str, Mapping[str, object]]]:
-    for document in parsed.documents:
-        for name, value in (_section(document, key) or {}).items():
+    for sheet in parsed.sheets:
+        for name, value in (sheet.section(key) or {}).items():
             if not name.startswith("x-"):
                 # An event type without anything to say about it is `user.updated:` or `user.updated: {}`.
-                yield Section(document, (key, name)), name, value if isinstance(value, dict) else {}
-
-
-def _section(document: Document, key: str) -> dict[str, object] | None:
-    value = document.value.get(key) if isinstance(document.value, dict) else None
-    return value if isinstance(value, dict) else None
+                yield Section(sheet, (key, name)), name, value if isinstance(value, dict) else {}

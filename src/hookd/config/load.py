@@ -2,36 +2,47 @@
 
 Rules of this module:
 
-1. Every stage looks at all the files before it gives up. A file that is not YAML ends it before the files are put
-   together, though: half a tree has profiles and webhooks missing that nobody needs to hear about.
+1. Every stage looks at all the files before it gives up. A file that is not YAML does not keep the others from being
+   put together, but what it may hold is not missed then (`salvage`).
 2. What was read is what is built. The schemas, which are named inside, join the snapshot while it is built, and when
    a file has moved meanwhile everything is read again.
 3. The revision is a hash of every byte that counts. The commit is information beside it, and may be missing.
+4. A load goes on from what an earlier one has left (`reuse`): it costs the reading of the files, and what changed in
+   them. One load is at work at a time, since two would share what was left.
+5. Other threads run meanwhile: nothing here may hold the interpreter for long in one call, which is what walking over
+   a large config, or freeing it, does.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, overload
 
+from hookd.config.beside import beside_others
 from hookd.config.build import Parsed, build_config
-from hookd.config.check import check_document
 from hookd.config.git import read_checkout
 from hookd.config.problems import ConfigInvalid, Problem
 from hookd.config.reader import Findings
+from hookd.config.reuse import Kept
+from hookd.config.salvage import keep_certain, read_rest
+from hookd.config.sheets import read_sheet
 from hookd.config.snapshot import Snapshot, read_snapshot
-from hookd.config.strictyaml import parse_yaml
+from hookd.config.trim import give_back
 from hookd.core.config import Config, Place, Revision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from hookd.config.check import Kind
     from hookd.config.git import Checkout
-    from hookd.config.strictyaml import Document
+    from hookd.config.schemas import SchemaShelf
+    from hookd.config.sheets import Sheet
 
 #: A tree that moves this often while it is built is in nobody's hands; the reading itself waits for quiet as well.
 _TRIES: Final = 5
@@ -39,13 +50,19 @@ _TRIES: Final = 5
 #: Files beside a schema that are looked at for an `$id`.
 _MOST_BESIDE: Final = 500
 
+#: So many new objects are a large part of a config, and not worth a walk to find garbage among them.
+_MANY: Final = 50_000
+
+_one_at_a_time: Final = threading.RLock()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A config and the files that it was made of."""
+    """A config and the files that it was made of, with what the next load goes on from."""
 
     config: Config
     snapshot: Snapshot
+    kept: Kept = field(default_factory=Kept, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +75,7 @@ class Rejected:
     error: ConfigInvalid
     snapshot: Snapshot | None
     missing: frozenset[str] = frozenset()
+    kept: Kept = field(default_factory=Kept, repr=False, compare=False)
 
 
 def load_config(main: Path) -> Config:
@@ -79,42 +97,48 @@ def load_again(main: Path, before: None) -> Loaded | Rejected: ...
 def load_again(main: Path, before: Loaded | Rejected | None) -> Loaded | Rejected | None: ...
 def load_again(main: Path, before: Loaded | Rejected | None) -> Loaded | Rejected | None:
     """Load a config if its files differ from those of `before`; None: they do not. Blocks."""
-    with _collector_paused():
-        return _load_again(main, before)
+    with _one_at_a_time, beside_others(), _collector_paused():
+        result = _load_again(main, before)
+    if result is not None:
+        give_back()
+    return result
 
 
 def _load_again(main: Path, before: Loaded | Rejected | None) -> Loaded | Rejected | None:
+    work = _Work(Kept() if before is None else before.kept)
     for _ in range(_TRIES):
         try:
             snapshot = read_snapshot(main)
-            if before is not None and before.snapshot is not None:
-                if _is_same(before.snapshot, snapshot) and not missing_came(before):
-                    return None
-                snapshot = read_snapshot(main)  # comparing has added schemas that it may not name any more
         except ConfigInvalid as error:
-            return Rejected(error=_add_main(main, error), snapshot=None)
+            return Rejected(error=_add_main(main, error, work), snapshot=None, kept=work.kept)
+        if before is not None and before.snapshot is not None:
+            snapshot.share(before.snapshot)
+            if _is_same(before.snapshot, snapshot) and not missing_came(before):
+                return None
         shelf = _Shelf(snapshot)
         try:
-            config = _load(snapshot, shelf, read_checkout(main.resolve().parent))
+            config = work.load(snapshot, shelf, partial(read_checkout, main, snapshot.files))
         except ConfigInvalid as error:
             if snapshot.settled():
-                return Rejected(error=error, snapshot=snapshot, missing=frozenset(shelf.missing))
+                return Rejected(error=error, snapshot=snapshot, missing=frozenset(shelf.missing), kept=work.kept)
             continue
         if snapshot.settled():
-            return Loaded(config=config, snapshot=snapshot)
+            return Loaded(config=config, snapshot=snapshot, kept=work.kept)
     message = "the files of the config kept changing while they were read"
-    return Rejected(error=ConfigInvalid([Problem(Place(file=str(main)), message, "unsettled")]), snapshot=None)
+    unsettled = ConfigInvalid([Problem(Place(file=str(main)), message, "unsettled")])
+    return Rejected(error=unsettled, snapshot=None, kept=work.kept)
 
 
-def _add_main(main: Path, error: ConfigInvalid) -> ConfigInvalid:
-    """Add what is wrong in the main file itself to what kept the others from being read: all problems at once."""
+def _add_main(main: Path, error: ConfigInvalid, work: _Work) -> ConfigInvalid:
+    """Add what is wrong in the files that could be read to what kept the others from it: all problems at once."""
+    snapshot = read_rest(main)
+    if snapshot is None:
+        return error
     try:
-        document = parse_yaml(main.read_bytes(), str(main))
-    except (OSError, ConfigInvalid):
-        return error  # it says that already
-    return ConfigInvalid(
-        [*error.problems, *check_document(document, "main")], {**error.sources, str(main): document.text}
-    )
+        work.load(snapshot, _Shelf(snapshot), lambda: None, whole=False)
+    except ConfigInvalid as more:
+        return ConfigInvalid([*error.problems, *more.problems], {**error.sources, **more.sources})
+    return error
 
 
 @contextmanager
@@ -122,12 +146,16 @@ def _collector_paused() -> Iterator[None]:
     """Keep the garbage collector from walking over a million new objects again and again while they are made.
 
     What a load leaves behind has no cycles and is freed by itself; what it makes stays for as long as the config does.
+    If it made much, the collector shall not walk over it later either: with 10,000 webhooks that takes up to a second,
+    in which no other thread runs. What is frozen is still freed when nobody refers to it.
     """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        if gc.get_count()[0] > _MANY:
+            gc.freeze()
         if enabled:
             gc.enable()
 
@@ -141,50 +169,113 @@ def _is_same(before: Snapshot, now: Snapshot) -> bool:
     """Whether the files, and the schemas that `before` came to, hold what they held."""
     if before.included != now.included or any(before.files[name] != content for name, content in now.files.items()):
         return False
-    try:
-        return all(now.add(name) == content for name, content in before.files.items())
-    except ConfigInvalid:
-        return False
+    return all(now.holds(name, content) for name, content in before.files.items())
 
 
-def load_snapshot(snapshot: Snapshot, checkout: Checkout | None = None) -> Config:
+def load_snapshot(snapshot: Snapshot, checkout: Checkout | None = None, shelf: SchemaShelf | None = None) -> Config:
     """Make a Config of files that were read. Only the schemas that they name are read still, into the snapshot.
 
+    `shelf` gives the schemas instead, and then nothing is read at all.
     Raises `ConfigInvalid` with all problems and the sources that they are in.
     """
-    return _load(snapshot, _Shelf(snapshot), checkout)
+    with _one_at_a_time, beside_others(), _collector_paused():
+        return _Work(Kept()).load(snapshot, shelf or _Shelf(snapshot), lambda: checkout)
 
 
-def _load(snapshot: Snapshot, shelf: _Shelf, checkout: Checkout | None) -> Config:
-    problems: list[Problem] = []
-    parsed: list[Document] = []
-    torn = False
-    for name in (snapshot.main, *snapshot.included):
+def load_amended(base: Loaded, snapshot: Snapshot) -> Loaded:
+    """Make a Config of files of which most are those of `base`, as `load_snapshot` does. Raises `ConfigInvalid`."""
+    with _one_at_a_time, beside_others(), _collector_paused():
+        work = _Work(base.kept)
+        config = work.load(snapshot, _Shelf(snapshot), lambda: None)
+        return Loaded(config=config, snapshot=snapshot, kept=work.kept)
+
+
+class _Work:
+    """One load, which may need several tries: `kept` is what it goes on from, and in the end what it leaves."""
+
+    def __init__(self, kept: Kept) -> None:
+        self.kept = kept
+
+    def load(
+        self,
+        snapshot: Snapshot,
+        shelf: SchemaShelf,
+        ask_checkout: Callable[[], Checkout | None],
+        *,
+        whole: bool = True,
+    ) -> Config:
+        """Make a Config. Not `whole`: a file is missing in the snapshot, so what it may solve is not told."""
+        problems: list[Problem] = []
+        sheets: list[Sheet] = []
+        torn = not whole
+        for name in (snapshot.main, *snapshot.included):
+            try:
+                sheet = self._read(name, snapshot)
+            except ConfigInvalid as error:
+                problems.extend(error.problems)
+                torn = True
+                continue
+            problems.extend(sheet.problems)
+            sheets.append(sheet)
         try:
-            document = parse_yaml(snapshot.files[name], name)
-        except ConfigInvalid as error:
-            problems.extend(error.problems)
-            torn = True
-            continue
-        problems.extend(check_document(document, "main" if name == snapshot.main else "included"))
-        parsed.append(document)
-    if torn:
-        raise ConfigInvalid(problems, snapshot.sources)
-    findings = Findings(problems)
+            if torn:
+                problems += self._find_certain(snapshot, sheets, shelf, problems)
+                self.kept = replace(self.kept, sheets={sheet.file: sheet for sheet in sheets})
+                raise ConfigInvalid(problems, _sources(snapshot, problems))
+            return self._build(snapshot, sheets, shelf, ask_checkout, Findings(problems))
+        finally:
+            for sheet in sheets:
+                sheet.shed()
 
-    def revise() -> Revision:
-        if checkout is None:
-            return Revision(hash=snapshot.hash)
-        return Revision(hash=snapshot.hash, commit=checkout.commit, dirty=checkout.dirty)
+    def _read(self, name: str, snapshot: Snapshot) -> Sheet:
+        content = snapshot.files[name]
+        known = self.kept.sheets.get(name)
+        kind: Kind = "main" if name == snapshot.main else "included"
+        # A file that the check found something in is looked at again: it is about to be mended.
+        if known is not None and known.kind == kind and not known.problems and known.content == content:
+            return known
+        return read_sheet(content, name, kind)
 
-    included = parsed[1:]
-    config = build_config(Parsed(main=parsed[0], included=included), shelf, revise, findings)
-    del parsed
-    while included:
-        included.pop()  # one at a time: a million nodes freed in one step hold everything else up
-    if findings.problems:
-        raise ConfigInvalid(findings.problems, snapshot.sources)
-    return config
+    def _build(
+        self,
+        snapshot: Snapshot,
+        sheets: Sequence[Sheet],
+        shelf: SchemaShelf,
+        ask_checkout: Callable[[], Checkout | None],
+        findings: Findings,
+    ) -> Config:
+        def revise() -> Revision:
+            checkout = None if findings.problems else ask_checkout()
+            if checkout is None:
+                return Revision(hash=snapshot.hash)
+            return Revision(hash=snapshot.hash, commit=checkout.commit, dirty=checkout.dirty)
+
+        parsed = Parsed(main=sheets[0], included=sheets[1:], before=self.kept)
+        config, self.kept = build_config(parsed, shelf, revise, findings)
+        if findings.problems:
+            raise ConfigInvalid(findings.problems, _sources(snapshot, findings.problems))
+        return config
+
+    def _find_certain(
+        self, snapshot: Snapshot, sheets: list[Sheet], shelf: SchemaShelf, problems: list[Problem]
+    ) -> list[Problem]:
+        """Put the files together that could be read; give what is wrong with them whatever the others say."""
+        has_main = bool(sheets) and sheets[0].file == snapshot.main
+        main = sheets[0] if has_main else read_sheet(b"", snapshot.main, "main")
+        findings = Findings(problems)
+        parsed = Parsed(main=main, included=sheets[1:] if has_main else sheets, before=self.kept)
+        build_config(parsed, shelf, lambda: Revision(hash=""), findings)
+        return keep_certain(findings.problems[len(problems) :], has_main=has_main)
+
+
+def _sources(snapshot: Snapshot, problems: Iterable[Problem]) -> dict[str, str]:
+    """Give the text of the files that problems name."""
+    named: set[str] = set()
+    for problem in problems:
+        named.add(problem.place.file)
+        if problem.also is not None:
+            named.add(problem.also.file)
+    return {name: content.decode("utf-8", "replace") for name, content in snapshot.files.items() if name in named}
 
 
 class _Shelf:

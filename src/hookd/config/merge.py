@@ -22,7 +22,6 @@ from hookd.config.problems import Problem, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from hookd.config.strictyaml import Document
     from hookd.core.config import Place
 
 Path = tuple[str | int, ...]
@@ -61,11 +60,25 @@ class Places(Protocol):
         """Give the directory of the file that holds a value: relative paths in it start there."""
 
 
+class WrittenFile(Protocol):
+    """A parsed file, of which parts are merged. Paths are from its top."""
+
+    @property
+    def file(self) -> str:
+        """What its places call it."""
+
+    def place(self, path: Path) -> Place:
+        """Give where a value stands, or the nearest around it."""
+
+    def key_place(self, path: Path) -> Place:
+        """Give where a value's key stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A part of one file."""
 
-    document: Document
+    document: WrittenFile
     at: Path
 
     def place(self, path: Path) -> Place:
@@ -78,11 +91,15 @@ class Section:
 
     def directory(self, _path: Path) -> str:
         """Give the directory of the file."""
-        return os.path.dirname(os.path.abspath(self.document.file))  # noqa: PTH100, PTH120  texts, for every reference
+        return _directory_of(self.document.file)
 
     def inner(self, *steps: str | int) -> Section:
         """Give a part of this part."""
         return Section(self.document, self.at + steps)
+
+
+def _directory_of(file: str) -> str:
+    return os.path.dirname(os.path.abspath(file))  # noqa: PTH100, PTH120  texts, for every reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +116,20 @@ class Merged:
 
     def place(self, path: Path) -> Place:
         """Give where a value stands; what is nowhere would stand in the definition itself."""
-        section, rest = self._origin(path)
+        section, rest = self.origin(path)
         return section.place(rest)
 
     def key_place(self, path: Path) -> Place:
         """Give where a value's key stands."""
-        section, rest = self._origin(path)
+        section, rest = self.origin(path)
         return section.key_place(rest)
 
     def directory(self, path: Path) -> str:
         """Give the directory of the file that a value came from."""
-        return self._origin(path)[0].directory(())
+        return self.origin(path)[0].directory(())
 
-    def _origin(self, path: Path) -> tuple[Section, Path]:
+    def origin(self, path: Path) -> tuple[Section, Path]:
+        """Give the section that a value came from, and where in it the value stands."""
         for length in range(len(path), 0, -1):
             section = self.origins.get(path[:length])
             if section is not None:
@@ -137,7 +155,7 @@ def _lay(
     spelled = {key.lower(): key for key in under} if path == ("headers",) else {}
     for key, value in over.items():
         inner = (*path, key)
-        below = under.get(spelled.get(key.lower(), key))
+        below = under.get(spelled.get(key.lower(), key) if spelled else key)
         if spelled:
             result.pop(spelled.get(key.lower(), key), None)
         if value is None and not is_data:
@@ -148,7 +166,7 @@ def _lay(
             mergeable = isinstance(below, dict)
             if not mergeable:
                 _set_origin(origins, inner, section)
-            result[key] = _lay(below if isinstance(below, dict) else {}, value, inner, section.inner(key), origins)
+            result[key] = _lay(below if isinstance(below, dict) else {}, value, inner, section, origins)
         else:
             _set_origin(origins, inner, section)
             result[key] = value
@@ -156,10 +174,11 @@ def _lay(
 
 
 def _set_origin(origins: dict[Path, Section], path: Path, section: Section) -> None:
-    length = len(path)
-    for deeper in [known for known in origins if known[:length] == path]:
-        del origins[deeper]
-    origins[path] = section.inner(path[-1])
+    if path in origins:  # what lies deeper was laid under it; nothing does where nothing was
+        length = len(path)
+        for deeper in [known for known in origins if known[:length] == path]:
+            del origins[deeper]
+    origins[path] = Section(section.document, section.at + path)
 
 
 def _is_ours(key: str) -> bool:
@@ -202,6 +221,13 @@ class Profiles:
             return self._defaults, False
         merged = self._merged.get(name)
         return (self._defaults, False) if merged is None else (merged, merged.complete)
+
+    def ground(self, name: str | None) -> tuple[Merged | None, bool]:
+        """Give what lies below a definition that names this profile, or none, and whether all of it is there."""
+        if name is None:
+            return self._defaults, True
+        merged = self._merged.get(name)
+        return merged, merged is not None and merged.complete
 
     def _merge(self, name: str, above: tuple[str, ...]) -> Merged | None:
         if name in self._merged:

@@ -17,18 +17,20 @@ from ipaddress import ip_network
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
+from hookd.config.problems import did_you_mean
 from hookd.config.schemas import CompiledSchema
 from hookd.core.addresses import TargetInvalid, header_problem, parse_target
 from hookd.core.config import BasicAuth, BearerAuth, Body, Reference, ReferenceKind, Sign, Tls
 from hookd.core.proxies import parse_proxy
 from hookd.core.signing import SecretInvalid, parse_secret
-from hookd.core.template import DEFAULT_TEMPLATE, Template, TemplateInvalid, compile_template
+from hookd.core.template import DEFAULT_TEMPLATE, TemplateInvalid, compile_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hookd.config.reader import Reader
     from hookd.config.schemas import SchemaSet
+    from hookd.config.shared import Shared
     from hookd.core.config import Network, Text
 
 _FORMATS: Final[tuple[Literal["json", "form"], ...]] = ("json", "form")
@@ -60,38 +62,17 @@ class Outgoing:
     fingerprint: str
 
 
-class Templates:
-    """Compiles each template once: the webhooks of a profile share what stands under its `body.template`."""
-
-    def __init__(self) -> None:
-        # By identity; the value keeps the object alive, so that its id stays its own.
-        self._compiled: dict[int, tuple[object, Template | TemplateInvalid]] = {}
-
-    def compile(self, node: object) -> Template:
-        """Give the compiled template. Raises `TemplateInvalid`."""
-        known = self._compiled.get(id(node))
-        if known is None:
-            try:
-                known = node, compile_template(node)
-            except TemplateInvalid as error:
-                known = node, error
-            self._compiled[id(node)] = known
-        if isinstance(known[1], TemplateInvalid):
-            raise known[1]
-        return known[1]
-
-
-def build_outgoing(reader: Reader, schemas: SchemaSet, templates: Templates) -> Outgoing:
+def build_outgoing(reader: Reader, schemas: SchemaSet, shared: Shared) -> Outgoing:
     """Build these parts from a merged definition; problems go to the reader's findings."""
     secrets = _texts(reader, "secrets")
-    sign = _build_sign(reader)
-    auth = _build_auth(reader)
-    body = _build_body(reader, frozenset(secrets), schemas, templates)
+    sign = shared.value(_build_sign(reader))
+    auth = shared.value(_build_auth(reader))
+    body = shared.value(_build_body(reader, frozenset(secrets), schemas, shared))
     url = _build_url(reader)
     proxy = _build_proxy(reader)
     tls = _build_tls(reader)
     headers = _build_headers(reader, has_auth=auth is not None)
-    networks = _build_networks(reader)
+    networks = shared.value(_build_networks(reader, shared))
     decisive = {
         "url": _plain(url),
         "auth": None if auth is None else _plain_auth(auth),
@@ -158,20 +139,18 @@ def _build_headers(reader: Reader, *, has_auth: bool) -> tuple[tuple[str, Text],
     headers = _texts(reader, "headers")
     seen: dict[str, str] = {}
     for name, value in headers.items():
-        place = reader.places.key_place(("headers", name))
-        problem = header_problem(name, value if isinstance(value, str) else "")
-        if problem is not None:
-            reader.findings.report(place, problem, "bad_header")
+        message, code, also = header_problem(name, value if isinstance(value, str) else ""), "bad_header", None
+        if message is not None:
+            pass
         elif isinstance(value, str) and _TEMPLATE in value:
             message = "a template stands in `body` only; a header is what it says"
-            reader.findings.report(place, message, "bad_header")
         elif name.lower() in seen:
+            message, code = f"the header {name.lower()} stands here twice", "duplicate_key"
             also = reader.places.key_place(("headers", seen[name.lower()]))
-            reader.findings.report(place, f"the header {name.lower()} stands here twice", "duplicate_key", also=also)
         elif has_auth and name.lower() == "authorization":
-            reader.findings.report(
-                place, "the header authorization is what `auth` sets; keep one of them", "bad_header"
-            )
+            message = "the header authorization is what `auth` sets; keep one of them"
+        if message is not None:
+            reader.findings.report(reader.places.key_place(("headers", name)), message, code, also=also)
         seen.setdefault(name.lower(), name)
     return tuple(headers.items())
 
@@ -184,9 +163,10 @@ def _build_auth(reader: Reader) -> BearerAuth | BasicAuth | None:
     if (reader.find("auth", "bearer") is None) == (reader.find("auth", "basic") is None):
         reader.refuse(("auth",), "`auth` takes either `bearer` or `basic`", "exactly_one")
         return None
-    if bearer is not None:
-        _refuse_unsendable(reader, bearer, "auth", "bearer")
-        return BearerAuth(token=bearer)
+    if reader.find("auth", "bearer") is not None:
+        if bearer is not None:
+            _refuse_unsendable(reader, bearer, "auth", "bearer")
+        return BearerAuth(token=bearer or "")
     username, password = reader.text("auth", "basic", "username"), reader.text("auth", "basic", "password")
     for name, value in (("username", username), ("password", password)):
         if value is None:
@@ -218,20 +198,21 @@ def _build_sign(reader: Reader) -> Sign | None:
     return Sign(scheme=scheme, secrets=tuple(secret for secret in read if secret is not None))
 
 
-def _build_body(reader: Reader, secrets: frozenset[str], schemas: SchemaSet, templates: Templates) -> Body:
+def _build_body(reader: Reader, secrets: frozenset[str], schemas: SchemaSet, shared: Shared) -> Body:
     reader.mapping("body")
     node = reader.find("body", "template")
     form = reader.choice(_FORMATS, "body", "format", default="json")
     template = _DEFAULT
     if node is not None:
         try:
-            template = templates.compile(node)
+            template = shared.template(node)
         except TemplateInvalid as error:
             for at, message in error.problems:
                 reader.refuse(("body", "template", *at), message, "bad_template")
     for name in sorted(template.secret_names - secrets):
         at = _find_text(node, f"$(secrets.{name}") or ()
-        reader.refuse(("body", "template", *at), f"there is no `{name}` in `secrets`", "undeclared_secret")
+        message, hint = f"there is no `{name}` in `secrets`", did_you_mean(name, secrets)
+        reader.refuse(("body", "template", *at), message, "undeclared_secret", hint=hint)
     if form == "form" and not template.fits_form:
         reader.refuse(("body", "template"), "a form needs a mapping of its parameters", "bad_template")
     schema = reader.file_path("body", "schema")
@@ -251,11 +232,11 @@ def _find_text(node: object, part: str) -> tuple[str | int, ...] | None:
     return None
 
 
-def _build_networks(reader: Reader) -> tuple[Network, ...]:
+def _build_networks(reader: Reader, shared: Shared) -> tuple[Network, ...]:
     networks: list[Network] = []
     for index, text in enumerate(reader.strings("allow_networks")):
         try:
-            networks.append(ip_network(text))
+            networks.append(shared.network(text))
         except ValueError:
             try:
                 meant = str(ip_network(text, strict=False))

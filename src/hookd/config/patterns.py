@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import os
 import re
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -63,21 +63,54 @@ def _match(directory: str, steps: list[str], entered: set[tuple[int, ...]]) -> I
         entered.add((*identity, len(steps)))
         yield from _match(directory, rest or ["*"], entered)
         for entry in _entries(directory):
-            if not entry.name.startswith(".") and entry.is_dir():
+            if not entry.name.startswith(".") and _is(entry.is_dir):
                 yield from _match(_join(directory, entry.name), steps, entered)
         return
-    names = [entry.name for entry in _entries(directory) if _fits(entry.name, step)] if is_pattern(step) else [step]
-    for name in names:
-        path = _join(directory, name)
+    for path, found in _candidates(directory, step):
         if rest:
-            if Path(path).is_dir():
+            if _is(found.is_dir):
                 yield from _match(path, rest, entered)
-        elif Path(path).is_file():
+        elif _is(found.is_file):
             yield path
 
 
-def _fits(name: str, step: str) -> bool:
-    return fnmatchcase(name, step) and (step.startswith(".") or not name.startswith("."))
+def _candidates(directory: str, step: str) -> Iterator[tuple[str, os.DirEntry[str] | Path]]:
+    """Give what a step may mean. Of what is in a listing its kind is known, without a look at each."""
+    if not is_pattern(step):
+        path = _join(directory, step)
+        yield path, Path(path)
+        return
+    fits = re.compile(translate(step)).match
+    hidden = step.startswith(".")
+    for entry in _entries(directory):
+        if fits(entry.name) and (hidden or not entry.name.startswith(".")):
+            yield _join(directory, entry.name), entry
+
+
+def _is(ask: Callable[[], bool]) -> bool:
+    try:
+        return ask()
+    except OSError:  # a link that leads to itself, or through a directory that is closed to us
+        return False
+
+
+class RealPaths:
+    """Follows the links of many paths that lie in few directories: each directory is followed once.
+
+    What it says is true for the moment; who looks again takes another one.
+    """
+
+    def __init__(self) -> None:
+        self._directories: dict[str, str] = {}
+
+    def real(self, path: str) -> str:
+        """Give a path without links, as `os.path.realpath` does."""
+        directory, slash, name = path.rpartition("/")
+        if name in {"", ".", ".."} or os.path.islink(path):  # noqa: PTH114  texts, and thousands of them
+            return os.path.realpath(path)
+        if directory not in self._directories:
+            self._directories[directory] = os.path.realpath(directory + slash or ".").rstrip("/")
+        return f"{self._directories[directory]}/{name}"
 
 
 def _entries(directory: str) -> list[os.DirEntry[str]]:

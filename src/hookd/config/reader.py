@@ -11,7 +11,7 @@ Rules of this module:
 from __future__ import annotations
 
 import os.path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from hookd.config.problems import Problem
 from hookd.config.references import is_credential_name
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_MAY_COME: Final = frozenset({"missing_key", "exactly_one", "undeclared_secret", "impossible_path"})
 _KINDS: Final = {kind.value: kind for kind in ReferenceKind}
 
 
@@ -35,11 +36,17 @@ class Findings:
     def __init__(self, checked: Iterable[Problem]) -> None:
         self._problems = list(checked)
         self._spoken = {problem.place for problem in self._problems}
+        self.heard = 0  #: how many problems were found, those included about whose place the check had spoken
 
     def add(self, problem: Problem) -> None:
         """Take a problem, unless the schema check has spoken about its place."""
+        self.heard += 1
         if problem.place not in self._spoken:
             self._problems.append(problem)
+
+    def has_spoken(self, place: Place) -> bool:
+        """Tell whether the check of the schema has found something at a place."""
+        return place in self._spoken
 
     def report(
         self, place: Place, message: str, code: str, *, hint: str | None = None, also: Place | None = None
@@ -60,6 +67,31 @@ class Findings:
         return tuple(self._problems)
 
 
+class Certain(Findings):
+    """The findings about a definition of which a part is missing: what that part may bring is not missed."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._all = findings
+
+    def add(self, problem: Problem) -> None:
+        """Take a problem, unless what is missing may solve it."""
+        if problem.code not in _MAY_COME:
+            self._all.add(problem)
+
+    def has_spoken(self, place: Place) -> bool:
+        """Tell what the findings tell."""
+        return self._all.has_spoken(place)
+
+    def misspelt(self, key: str, file: str) -> bool:
+        """Tell what the findings tell."""
+        return self._all.misspelt(key, file)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All of the findings."""
+        return self._all.problems
+
+
 class Reader:
     """A mapping of the config. Paths are relative to it; `None` stands for what is absent or wrong."""
 
@@ -72,6 +104,8 @@ class Reader:
 
     def find(self, *path: str | int) -> object:
         """Give the value at `path`, None if it is absent."""
+        if len(path) == 1:  # nearly always; a number is no key of a mapping
+            return self.value.get(cast("str", path[0]))
         value: object = self.value
         for step in path:
             if isinstance(value, dict) and isinstance(step, str):

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 
 import jsonschema_rs
 from jsonschema import validators
@@ -23,10 +24,11 @@ from jsonschema import validators
 from hookd.config import faults
 from hookd.config.problems import ConfigInvalid, Problem
 from hookd.config.schemafiles import SchemaFile, SchemaReference, find_fragment, parse_schema_file, path_of
+from hookd.config.shapes import Shape
 from hookd.core.config import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from hookd.core.config import Fault
 
@@ -50,15 +52,19 @@ class SchemaShelf(Protocol):
 
 
 class CompiledSchema:
-    """A `core.config.Validator`. `digest` changes when the schema or anything that it refers to changes."""
+    """A `core.config.Validator`. `digest` changes when the schema or anything that it refers to changes.
 
-    __slots__ = ("_is_valid", "_iter_errors", "_names", "digest")
+    `shape` tells what a valid value can have.
+    """
 
-    def __init__(self, validator: jsonschema_rs.Validator, names: frozenset[str], digest: str) -> None:
+    __slots__ = ("_is_valid", "_iter_errors", "_names", "digest", "shape")
+
+    def __init__(self, validator: jsonschema_rs.Validator, names: frozenset[str], digest: str, shape: Shape) -> None:
         self._is_valid = validator.is_valid
         self._iter_errors = validator.iter_errors
         self._names = names
         self.digest = digest
+        self.shape = shape
 
     def fault(self, value: object) -> Fault | None:
         """Give the first fault of a parsed JSON value, or None if it is valid."""
@@ -69,19 +75,40 @@ class CompiledSchema:
         return None
 
 
+_Closure: TypeAlias = "tuple[tuple[str, SchemaFile], ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSchemas:
+    """What a load found out about schema files, for the next one: those that were read, and what was compiled of them.
+
+    A compiled schema is good for as long as every file that it was made of is the same.
+    """
+
+    files: Mapping[str, SchemaFile] = field(default_factory=dict)
+    compiled: Mapping[str, tuple[_Closure, CompiledSchema]] = field(default_factory=dict)
+
+
 class SchemaSet:
     """Compiles the schemas of one config, each file once, and collects what is wrong with them in `problems`.
 
     `tree` is the directory of the config: references may lead to files in it and beside the schema that the config
-    names, and to no others.
+    names, and to no others. `known` is from an earlier load; `remember` gives it for the next.
     """
 
-    def __init__(self, shelf: SchemaShelf, tree: str) -> None:
+    def __init__(self, shelf: SchemaShelf, tree: str, known: KnownSchemas | None = None) -> None:
         self._shelf = shelf
         self._tree = tree
+        self._known = known or KnownSchemas()
+        self._parsed: dict[str, SchemaFile] = {}
+        self._made: dict[str, tuple[_Closure, CompiledSchema]] = {}
         self._files: dict[str, SchemaFile | None] = {}
         self._compiled: dict[str, CompiledSchema | None] = {}
         self.problems: list[Problem] = []
+
+    def remember(self) -> KnownSchemas:
+        """Give what the next load may go on with."""
+        return KnownSchemas(self._parsed, self._made)
 
     def compile(self, path: str, named_at: Place) -> CompiledSchema | None:
         """Give the schema in the file at an absolute path; None when there are problems with it, now in `problems`."""
@@ -95,10 +122,21 @@ class SchemaSet:
             return None
         before = len(self.problems)
         resources = self._gather(root)
+        closure = tuple(resources.items())
+        made = self._known.compiled.get(path)
+        if len(self.problems) == before and made is not None and _is_same(made[0], closure):
+            self._made[path] = made
+            return made[1]
         for file in {file.path: file for file in resources.values()}.values():
             self._check(file)
         if len(self.problems) > before:
             return None
+        compiled = self._make(root, resources)
+        if compiled is not None:
+            self._made[path] = closure, compiled
+        return compiled
+
+    def _make(self, root: SchemaFile, resources: Mapping[str, SchemaFile]) -> CompiledSchema | None:
         try:
             registry = jsonschema_rs.Registry([(address, file.value) for address, file in resources.items()])
             validator = jsonschema_rs.validator_for(
@@ -120,7 +158,8 @@ class SchemaSet:
         for address, file in closure:
             digest.update(f"{address}\n{len(file.content)}\n".encode())
             digest.update(file.content)
-        return CompiledSchema(validator, names, digest.hexdigest())
+        shape = Shape(root.address, {address: file.value for address, file in closure})
+        return CompiledSchema(validator, names, digest.hexdigest(), shape)
 
     # ----------------------------------------------------------------- what a schema refers to
 
@@ -172,7 +211,7 @@ class SchemaSet:
         for beside in dict.fromkeys((*self._shelf.beside(file.path), *self._shelf.beside(root.path))):
             try:
                 content = self._shelf.read(beside, Place(file=beside))
-                candidate = self._files.get(beside) or parse_schema_file(beside, content)
+                candidate = self._files.get(beside) or self._parse(beside, content)
             except ConfigInvalid:
                 continue  # nobody named it, so it need not be a schema
             if address in candidate.ids:
@@ -184,10 +223,17 @@ class SchemaSet:
         if path not in self._files:
             self._files[path] = None
             try:
-                self._files[path] = parse_schema_file(path, self._shelf.read(path, named_at))
+                self._files[path] = self._parse(path, self._shelf.read(path, named_at))
             except ConfigInvalid as error:
                 self.problems.extend(error.problems)
         return self._files[path]
+
+    def _parse(self, path: str, content: bytes) -> SchemaFile:
+        file = self._parsed.get(path) or self._known.files.get(path)
+        if file is None or file.content != content:
+            file = parse_schema_file(path, content)
+        self._parsed[path] = file
+        return file
 
     # ----------------------------------------------------------------- what may be wrong with one
 
@@ -217,6 +263,12 @@ class SchemaSet:
 
     def _report(self, place: Place, message: str, code: str = "bad_schema") -> None:
         self.problems.append(Problem(place, message, code))
+
+
+def _is_same(one: _Closure, other: _Closure) -> bool:
+    """Whether two are of the same files, which stay the same objects for as long as their content does."""
+    pairs = zip(one, other, strict=False)
+    return len(one) == len(other) and all(left[0] == right[0] and left[1] is right[1] for left, right in pairs)
 
 
 def _is_within(path: str, directory: str) -> bool:

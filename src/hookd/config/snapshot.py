@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from hookd.config.patterns import find_files, is_pattern, pattern_root
+from hookd.config.patterns import RealPaths, find_files, is_pattern, pattern_root
 from hookd.config.problems import ConfigInvalid, Problem
 from hookd.config.strictyaml import parse_yaml
 from hookd.config.syntax import MAX_FILE_BYTES
@@ -83,6 +83,37 @@ class Snapshot:
         self._listed = listed or _Listed({name: Place(file=main) for name in files if name != main})
         self._stamps = dict(stamps or {})
 
+    @classmethod
+    def of_copies(cls, main: str, files: Mapping[str, bytes], included: Iterable[str]) -> Snapshot:
+        """Give a snapshot of files that were read at another time: nothing on disk can differ from it."""
+        return cls(main, files, listed=_Listed({name: Place(file=main) for name in included}))
+
+    def amended(self, root: str, changes: Mapping[str, bytes | None]) -> Snapshot:
+        """Give the files as they are once files of the managed directory `root` are written so, or gone (None)."""
+        written = {name: content for name, content in changes.items() if content is not None}
+        files = {name: content for name, content in self._files.items() if name not in changes}
+        listed = {name: place for name, place in self._listed.files.items() if name not in changes}
+        # The managed directory comes last, sorted, as when it is listed.
+        inside = f"{root.rstrip('/')}/"
+        managed = {name: place for name, place in listed.items() if name.startswith(inside)}
+        asked = self._wanted.managed if self._wanted is not None else None
+        managed.update(dict.fromkeys(written, Place(file=self.main) if asked is None else asked[1]))
+        others = {name: place for name, place in listed.items() if name not in managed}
+        return Snapshot(
+            self.main,
+            {**files, **written},
+            wanted=self._wanted,
+            listed=_Listed({**others, **dict(sorted(managed.items()))}, self._listed.roots),
+            stamps={name: stamp for name, stamp in self._stamps.items() if name not in changes},
+        )
+
+    def take_stamps(self, names: Iterable[str]) -> None:
+        """Take these files as they lie on disk now for those that were read: we have just written them so."""
+        for name in names:
+            stamp = _stamp_of(name)
+            if name in self._files and stamp is not None:
+                self._stamps[name] = stamp
+
     @property
     def files(self) -> Mapping[str, bytes]:
         """The content of each file by name, the main one first."""
@@ -96,7 +127,8 @@ class Snapshot:
     @property
     def roots(self) -> tuple[str, ...]:
         """Directories to watch: those of the files, and those below which a pattern may match something new."""
-        return tuple(dict.fromkeys([*self._listed.roots, *(str(Path(name).parent) for name in self._files)]))
+        beside = (os.path.dirname(name) or "." for name in self._files)  # noqa: PTH120  thousands of them
+        return tuple(dict.fromkeys([*self._listed.roots, *beside]))
 
     @property
     def sources(self) -> Mapping[str, str]:
@@ -108,7 +140,15 @@ class Snapshot:
         """12 hexadecimal digits over the paths, relative to the main file, and the contents of all files."""
         top = Path(self.main).parent
         digest = hashlib.blake2b(digest_size=6)
-        for path, content in sorted((os.path.relpath(name, top), content) for name, content in self._files.items()):
+        directories: dict[str, str] = {}
+        found: list[tuple[str, bytes]] = []
+        for name, content in self._files.items():
+            directory, slash, last = name.rpartition("/")
+            if directory not in directories:
+                inner = os.path.relpath(directory + slash or ".", top)
+                directories[directory] = "" if inner == "." else f"{inner}/"
+            found.append((directories[directory] + last, content))
+        for path, content in sorted(found):
             named = os.fsencode(path)
             digest.update(b"%d %d\n" % (len(named), len(content)))
             digest.update(named)
@@ -127,6 +167,22 @@ class Snapshot:
             except (_Moved, OSError) as error:
                 raise ConfigInvalid([_unreadable(name, error, place)], self.sources) from None
         return self._files[name]
+
+    def share(self, before: Snapshot) -> None:
+        """Take over the very content of another snapshot where it is the same: what refers to it then holds it once."""
+        for name, content in self._files.items():
+            known = before._files.get(name)
+            if known == content:
+                self._files[name] = known
+
+    def holds(self, name: str, content: bytes) -> bool:
+        """Whether a file holds this now, without taking it in."""
+        if name in self._files:
+            return self._files[name] == content
+        try:
+            return _read_file(name)[0] == content
+        except (_Moved, OSError):
+            return False
 
     def settled(self) -> bool:
         """Whether the files on disk are still those that were read, and no other has come."""
@@ -207,11 +263,12 @@ def _list_files(main: str, wanted: _Wanted) -> _Listed:
     directory = str(Path(main).parent)
     files: dict[str, Place] = {}
     roots: list[str] = []
-    seen = {os.path.realpath(main)}
+    paths = RealPaths()
+    seen = {paths.real(main)}
 
     def take(names: Iterable[str], place: Place) -> None:
         for name in names:
-            real = os.path.realpath(name)
+            real = paths.real(name)
             if real not in seen:
                 seen.add(real)
                 files[name] = place
@@ -250,7 +307,7 @@ def _stamp(status: os.stat_result) -> _Stamp:
 
 def _stamp_of(name: str) -> _Stamp | None:
     try:
-        return _stamp(Path(name).stat())
+        return _stamp(os.stat(name))  # noqa: PTH116  thousands of them, at every look
     except OSError:
         return None
 

@@ -16,20 +16,21 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hookd.config.outgoing import build_outgoing, hash_json
 from hookd.config.problems import did_you_mean
-from hookd.config.reader import Reader
+from hookd.config.reader import Certain, Reader
 from hookd.config.values import parse_duration, parse_rate
 from hookd.core.attributes import find_fault
 from hookd.core.config import STANDARD_SCHEDULE, RetryPolicy, Trigger, Webhook, WebhookTest
-from hookd.core.filters import FilterInvalid, compile_filter
+from hookd.core.filters import FilterInvalid
 from hookd.core.routing import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from hookd.config.impossible import PossiblePaths
     from hookd.config.merge import Merged
-    from hookd.config.outgoing import Templates
     from hookd.config.reader import Findings
     from hookd.config.schemas import SchemaSet
+    from hookd.config.shared import Shared
     from hookd.core.config import Place
     from hookd.core.filters import Filter
 
@@ -81,19 +82,24 @@ class Patterns:
 class WebhookBuilder:
     """Builds the webhooks of one config; holds what they share."""
 
-    def __init__(self, patterns: Patterns, schemas: SchemaSet, templates: Templates, findings: Findings) -> None:
+    def __init__(
+        self, patterns: Patterns, possible: PossiblePaths, schemas: SchemaSet, shared: Shared, findings: Findings
+    ) -> None:
         self._patterns = patterns
+        self._possible = possible
         self._schemas = schemas
-        self._templates = templates
+        self._shared = shared
         self._findings = findings
 
     def build(self, name: str, merged: Merged, place: Place) -> Webhook:
         """Build one webhook. `place` is that of its id. Problems go to the findings; the result is then of no use."""
-        reader = Reader(merged.value, merged, self._findings)
+        reader = Reader(merged.value, merged, self._findings if merged.complete else Certain(self._findings))
         for key in ("url", "events") if merged.complete else ():
             if reader.find(key) is None and not self._findings.misspelt(key, place.file):
                 self._findings.report(place, f"the webhook `{name}` needs `{key}`", "missing_key")
-        outgoing = build_outgoing(reader, self._schemas, self._templates)
+        outgoing = build_outgoing(reader, self._schemas, self._shared)
+        triggers = self._build_triggers(reader)
+        self._possible.check(reader, triggers, outgoing.body.template)
         suspend_after = reader.quantity(parse_duration, "suspend_after", default=_DEFAULTS["suspend_after"])
         return Webhook(
             id=name,
@@ -105,8 +111,8 @@ class WebhookBuilder:
             tenant=reader.string("tenant"),
             url=outgoing.url,
             require_https=outgoing.require_https,
-            triggers=self._build_triggers(reader),
-            filter=_build_filter(reader),
+            triggers=triggers,
+            filter=_build_filter(reader, self._shared),
             secrets=outgoing.secrets,
             body=outgoing.body,
             headers=outgoing.headers,
@@ -114,7 +120,7 @@ class WebhookBuilder:
             sign=outgoing.sign,
             method=outgoing.method,
             timeout=reader.quantity(parse_duration, "timeout", default=_DEFAULTS["timeout"]),
-            retry=_build_retry(reader),
+            retry=self._shared.value(_build_retry(reader)),
             rate=reader.quantity(parse_rate, "rate", default=None),
             concurrency=reader.integer("concurrency", default=_DEFAULTS["concurrency"], least=1),
             ordered=reader.boolean("ordered", default=False),
@@ -148,7 +154,7 @@ class WebhookBuilder:
                 message = f"no event type of the catalogue matches `{pattern}`"
                 reader.refuse(at, message, "unknown_event_type", hint=self._patterns.nearest(pattern))
             triggers.setdefault(pattern, (Trigger(pattern=pattern, active=active), at))
-        return tuple(trigger for trigger, _ in triggers.values())
+        return self._shared.value(tuple(trigger for trigger, _ in triggers.values()))
 
 
 def is_never(value: Mapping[str, object], key: str) -> bool:
@@ -156,12 +162,12 @@ def is_never(value: Mapping[str, object], key: str) -> bool:
     return key in value and value[key] is None
 
 
-def _build_filter(reader: Reader) -> Filter | None:
+def _build_filter(reader: Reader, shared: Shared) -> Filter | None:
     spec = reader.mapping("filter")
     if spec is None:
         return None
     try:
-        return compile_filter(spec)
+        return shared.filter(spec)
     except FilterInvalid as error:
         for at, message in error.problems:
             # At the key: a path or an operator stands there, and what it is compared with beside it.
@@ -210,7 +216,9 @@ def _build_test_event(reader: Reader) -> Mapping[str, object] | None:
     fault = None if "specversion" in event else find_fault({**event, "type": "own"} if own else event)
     if fault is not None:
         name = (fault.path or "/").removeprefix("/")
-        reader.refuse(("test_event", name), fault.message)
+        # An attribute that is not known is told at its key, where the check of the schema has told it already.
+        if not reader.findings.has_spoken(reader.places.key_place(("test_event", name))):
+            reader.refuse(("test_event", name), fault.message)
     return event
 
 
@@ -224,6 +232,7 @@ def _build_tests(reader: Reader) -> tuple[WebhookTest, ...]:
         tests.append(
             WebhookTest(
                 place=reader.places.place(("tests", index)),
+                name=reader.string("tests", index, "name"),
                 event=event,
                 expect=reader.choice(_EXPECTED, "tests", index, "expect", default="delivered"),
                 expects_body="body" in written,

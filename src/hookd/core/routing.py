@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from hookd.core.model import Owed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from hookd.core.config import Trigger, Webhook
     from hookd.core.model import Event
@@ -95,6 +95,10 @@ class Index:
             self._remember(key, routes)
         return routes
 
+    def patterns(self) -> _Patterns:
+        """Give the patterns by what is written, for an index that differs in some of them."""
+        return {**self._exact, **{f"{prefix}*": pattern for prefix, pattern in self._prefixes.items()}}
+
     def _remember(self, key: tuple[str, str | None], routes: tuple[Route, ...]) -> None:
         self._memo_routes += len(routes)
         if len(self._memo) >= MEMO_ENTRIES or self._memo_routes > MEMO_ROUTES:
@@ -126,20 +130,60 @@ def _winners(routes: Iterable[Route]) -> tuple[Route, ...]:
 
 def build_index(webhooks: Iterable[Webhook]) -> Index:
     """Give the index of a config's webhooks; the routes of one pattern keep their order."""
+    patterns: _Patterns = {}
+    for webhook in webhooks:
+        for route in _routes_of(webhook):
+            key = route.trigger.pattern
+            pattern = patterns.get(key)
+            if pattern is None:
+                pattern = patterns[key] = _Pattern()
+            pattern.add(route)
+    return _index_of(patterns)
+
+
+def revise_index(index: Index, before: Mapping[str, Webhook], after: Mapping[str, Webhook]) -> Index:
+    """Give the index of `after`, by id, out of that of `before`: only patterns of webhooks that differ are made anew.
+
+    A webhook is the same if it is the same object.
+    """
+    gone = {name: webhook for name, webhook in before.items() if after.get(name) is not webhook}
+    came = {name: webhook for name, webhook in after.items() if before.get(name) is not webhook}
+    stayed = [name for name in before if name not in gone]
+    if (len(gone) + len(came)) * 4 > len(after) or stayed != [name for name in after if name not in came]:
+        return build_index(after.values())
+    places = {name: number for number, name in enumerate(after)}
+    patterns = index.patterns()
+    new: dict[str, list[Route]] = {trigger.pattern: [] for webhook in gone.values() for trigger in webhook.triggers}
+    for webhook in came.values():
+        for route in _routes_of(webhook):
+            new.setdefault(route.trigger.pattern, []).append(route)
+    for key, routes in new.items():
+        old = patterns.pop(key, None)
+        if old is not None:
+            routes += [route for route in old.all() if route.webhook.id not in gone]
+        for route in sorted(routes, key=lambda route: places[route.webhook.id]):
+            patterns.setdefault(key, _Pattern()).add(route)
+    return _index_of(patterns)
+
+
+def _routes_of(webhook: Webhook) -> Iterator[Route]:
+    if not webhook.active:
+        return
+    wants = None if webhook.filter is None else webhook.filter.matches
+    owed = None if webhook.ordered else Owed(webhook=webhook.id, max_pending=webhook.max_pending)
+    for trigger in webhook.triggers:
+        yield Route(webhook=webhook, trigger=trigger, wants=wants, owed=owed)
+
+
+def _index_of(patterns: _Patterns) -> Index:
     exact: _Patterns = {}
     prefixes: _Patterns = {}
-    for webhook in webhooks:
-        if not webhook.active:
-            continue
-        wants = None if webhook.filter is None else webhook.filter.matches
-        owed = None if webhook.ordered else Owed(webhook=webhook.id, max_pending=webhook.max_pending)
-        for trigger in webhook.triggers:
-            route = Route(webhook=webhook, trigger=trigger, wants=wants, owed=owed)
-            prefix = _prefix_of(trigger.pattern)
-            if prefix is None:
-                exact.setdefault(trigger.pattern, _Pattern()).add(route)
-            else:
-                prefixes.setdefault(prefix, _Pattern()).add(route)
+    for key, pattern in patterns.items():
+        prefix = _prefix_of(key)
+        if prefix is None:
+            exact[key] = pattern
+        else:
+            prefixes[prefix] = pattern
     return Index(exact, prefixes)
 
 

@@ -1,0 +1,45 @@
+"""Working in a thread beside an event loop, without keeping it from its work.
+
+A thread that computes gives the interpreter to another one that wants it after 5 ms (`sys.getswitchinterval`). An event
+changes threads several times on its way from the socket to the disk and to its receiver, and would wait that long each
+time: with 1,000 reloads under load the 99th percentile of deliveries was three times as high as without. So whoever
+works for more than some milliseconds does it within `beside_others`, which asks for quicker changes meanwhile.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Seconds. Less costs more than it gives: each change of threads takes some microseconds, and caches grow cold.
+_SWITCH_S: Final = 0.0005
+
+
+class _Asked:
+    """How many threads ask for quick changes now, and the interval that was before the first of them."""
+
+    lock = threading.Lock()
+    count = 0
+    before = 0.0
+
+
+@contextmanager
+def beside_others() -> Iterator[None]:
+    """Let other threads have the interpreter sooner, until the last of those that ask for it is done."""
+    with _Asked.lock:
+        if _Asked.count == 0:
+            _Asked.before = sys.getswitchinterval()
+            sys.setswitchinterval(min(_SWITCH_S, _Asked.before))
+        _Asked.count += 1
+    try:
+        yield
+    finally:
+        with _Asked.lock:
+            _Asked.count -= 1
+            if _Asked.count == 0:
+                sys.setswitchinterval(_Asked.before)
