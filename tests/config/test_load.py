@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from hookd.config.load import Loaded, Rejected, load, load_again, load_config, load_snapshot
-from hookd.config.problems import CODES, ConfigInvalid, render_problems
+from hookd.config.problems import CODES, ConfigInvalid
+from hookd.config.showing import render_problems
 from hookd.config.snapshot import read_snapshot
 from tests.config.trees import load_tree, problems_of, write_tree
 
@@ -139,22 +140,22 @@ def test_files_that_move_while_they_are_built_are_read_again(tmp_path: Path, mon
     main = write_tree(tmp_path, main=MAIN, hooks__a=HOOK % "a", hooks__b=HOOK % "b")
     asked: list[Path] = []
 
-    def move(directory: Path) -> None:
+    def move(main: Path, _files: object) -> None:
         # The moment between reading and building, in which somebody else moves a definition from one file to another.
         if not asked:
             write_tree(tmp_path, hooks__a=HOOK % "b2", hooks__b=HOOK % "a2")
-        asked.append(directory)
+        asked.append(main)
 
     monkeypatch.setattr("hookd.config.load.read_checkout", move)
     assert list(load_config(main).webhooks) == ["b2", "a2"]
-    assert asked == [tmp_path, tmp_path]
+    assert asked == [main, main]
 
 
 def test_files_that_never_settle_are_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     main = write_tree(tmp_path, main=MAIN)
     counter = iter(range(1000))
 
-    def move(_directory: Path) -> None:
+    def move(_main: Path, _files: object) -> None:
         write_tree(tmp_path, hooks__a=HOOK % f"w{next(counter)}")
 
     monkeypatch.setattr("hookd.config.load.read_checkout", move)

@@ -10,7 +10,9 @@ Rules of this module:
    directory above. These names are watched as well.
 4. When what is to be watched changes, a new watch begins, and then everything is looked at once more: what happened
    between the two was seen by neither.
-5. A watch that dies is told and begun again; one that keeps dying becomes a poll.
+5. A watch that dies is told and begun again; one that keeps dying, or for which the kernel has nothing left, becomes
+   a poll, and that is told (`config.polling`). So is that there are more directories than we watch.
+6. What git writes when the work tree comes to stand at another commit counts: what runs may have a commit since.
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
 from watchfiles._rust_notify import RustNotify
 
-from hookd.config.patterns import is_pattern, pattern_root
+from hookd.config.beside import beside_others
+from hookd.config.git import find_git_directory, list_heads
+from hookd.config.patterns import RealPaths, is_pattern, pattern_root
 from hookd.config.problems import ConfigInvalid
 from hookd.config.strictyaml import parse_yaml
 
@@ -42,9 +47,15 @@ _STEP_MS: Final = 40
 _TURN_MS: Final = 10_000
 _POLL_MS: Final = 500
 _RETRY_S: Final = 1.0
+_GONE_S: Final = 0.05
 _DEATHS: Final = 3
-#: More directories than this are left to the sweep; inotify allows a user 8,192 watches on small machines.
+#: More directories than this are left to a quick sweep; inotify allows a user 8,192 watches on small machines.
 _MOST: Final = 4096
+CROWDED_SWEEP_S: Final = 2.0
+#: The kernel queues 16,384 events and drops the rest; the backend does not tell. So many at once are a hint as such.
+_FLOOD: Final = 1000
+#: What the backend says when the kernel has no watches or no instances left, which trying again does not mend.
+_NOTHING_LEFT: Final = ("watch limit", "os error 24", "os error 28")
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json", ""})
 
 
@@ -53,13 +64,14 @@ class WatchPlan:
     """What to watch: `directories` by their absolute paths, in which files count by their suffix, and single `names`.
 
     `suffixes` are those of the files of the config. `watched` are all directories to watch, with what tells one from
-    another that has taken its name.
+    another that has taken its name. `crowded`: there are more directories than are watched.
     """
 
     directories: frozenset[str]
     names: frozenset[str]
     suffixes: frozenset[str]
     watched: Mapping[str, tuple[int, int]]
+    crowded: bool = False
 
     def counts(self, path: str) -> bool:
         """Whether an event at this path may mean a change of the config."""
@@ -72,6 +84,7 @@ class WatchPlan:
         return name.startswith("..") or (not name.startswith(".") and os.path.splitext(name)[1] in self.suffixes)  # noqa: PTH122
 
 
+@beside_others()
 def plan_watch(main: str, snapshot: Snapshot | None, missing: Iterable[str] = ()) -> WatchPlan:
     """Find out what to watch for the config of `main`, whose files are those of `snapshot`. Blocks.
 
@@ -80,20 +93,24 @@ def plan_watch(main: str, snapshot: Snapshot | None, missing: Iterable[str] = ()
     directories: set[str] = set()
     names: set[str] = set()
     files = [main, *missing, *(() if snapshot is None else snapshot.files)]
+    paths = RealPaths()
     for path in map(os.path.abspath, files):
         _take(path, directories, names)
-        _take(os.path.realpath(path), directories, names)
+        _take(paths.real(path), directories, names)
     top = os.path.dirname(os.path.abspath(main))  # noqa: PTH100, PTH120  the same
     names.add(top)
     for directory in _pattern_directories(main, snapshot):
         _take(os.path.join(os.path.abspath(directory), "x"), directories, names)  # noqa: PTH100, PTH118
     kept = frozenset(sorted(directories)[:_MOST])
+    git = find_git_directory(Path(os.path.realpath(main)).parent)
+    names.update(() if git is None else list_heads(git))
     names.discard("/")
     return WatchPlan(
         directories=kept,
         names=frozenset(names),
         suffixes=_SUFFIXES | {os.path.splitext(path)[1] for path in files},  # noqa: PTH122
         watched=_identify(kept | {os.path.dirname(name) for name in names}),  # noqa: PTH120
+        crowded=len(directories) > len(kept),
     )
 
 
@@ -105,9 +122,15 @@ def _identify(directories: Iterable[str]) -> dict[str, tuple[int, int]]:
             status = os.stat(directory)  # noqa: PTH116
         except OSError:
             continue
-        if stat.S_ISDIR(status.st_mode):
+        # What we may not read cannot be watched, and would keep all the others from it.
+        if stat.S_ISDIR(status.st_mode) and os.access(directory, os.R_OK) and _is_utf8(directory):
             found[directory] = status.st_dev, status.st_ino
     return found
+
+
+def _is_utf8(path: str) -> bool:
+    """Whether the backend, which takes texts, can be told of a path."""
+    return not any("\ud800" <= character <= "\udfff" for character in path)
 
 
 def _take(path: str, directories: set[str], names: set[str]) -> None:
@@ -150,7 +173,7 @@ def _below(directory: str, depth: int) -> Iterable[str]:
     found: list[str] = []
     seen: set[tuple[int, int]] = set()
     waiting = [(directory, depth)]
-    while waiting and len(found) < _MOST:
+    while waiting and len(found) <= _MOST:
         here, left = waiting.pop()
         found.append(here)
         try:
@@ -175,18 +198,39 @@ class Watch:
         self._plan: WatchPlan | None = None
         self._stop = trio.Event()
 
+    @property
+    def crowded(self) -> bool:
+        """Whether some directories are not watched, since there are too many."""
+        return self._plan is not None and self._plan.crowded
+
     async def serve(self) -> None:
         """Watch until cancelled; the end takes one step, since the thread that waits for events cannot be cancelled."""
         deaths = 0
         while True:
             self._stop = trio.Event()
-            self._plan = await self._make_plan()
+            plan = await self._make_plan()
+            if plan.crowded and not self.crowded:
+                self._tell_polling(f"more than {_MOST} directories may hold files of the config", CROWDED_SWEEP_S)
+            self._plan = plan
             began = trio.current_time()
-            error = await self._watch(self._plan, self._stop, polling=deaths >= _DEATHS)
-            if error is not None:
-                deaths = 1 if trio.current_time() - began > _RETRY_S * _DEATHS else deaths + 1
-                log.warning("watch.failed", error=type(error).__name__, message=str(error), polling=deaths >= _DEATHS)
+            error = await self._watch(plan, self._stop, polling=deaths >= _DEATHS)
+            if error is None:
+                continue  # something else is to be watched now
+            if isinstance(error, FileNotFoundError):
+                await trio.sleep(_GONE_S)  # a directory went away since the plan was made
+                continue
+            polled, message = deaths >= _DEATHS, str(error).partition(" about ")[0]
+            deaths = 1 if trio.current_time() - began > _RETRY_S * _DEATHS else deaths + 1
+            if polled or any(each in message for each in _NOTHING_LEFT):
+                deaths = _DEATHS
+            log.warning("watch.failed", error=type(error).__name__, message=message, polling=deaths >= _DEATHS)
+            if deaths >= _DEATHS and not polled:
+                self._tell_polling(f"the files cannot be watched: {message}", _POLL_MS / 1000)
+            if polled or deaths < _DEATHS:
                 await trio.sleep(_RETRY_S)
+
+    def _tell_polling(self, reason: str, seconds: float) -> None:
+        log.warning("config.polling", reason=reason, seconds=seconds)
 
     async def renew(self) -> None:
         """Begin another watch if something else is to be watched now than when this one began."""
@@ -199,7 +243,8 @@ class Watch:
     async def _watch(self, plan: WatchPlan, stop: trio.Event, *, polling: bool) -> Exception | None:
         """Watch until `stop` is set; give why it ended before, if it did."""
         try:
-            watcher = RustNotify(list(plan.watched), False, polling, _POLL_MS, False, True)  # noqa: FBT003  it takes them by position
+            # Its last argument says to ignore what is forbidden, and ignores having no watches left as well.
+            watcher = RustNotify(list(plan.watched), False, polling, _POLL_MS, False, False)  # noqa: FBT003  it takes them by position
         except (OSError, RuntimeError) as error:  # its own WatchfilesRustInternalError is a RuntimeError
             return error
         failure: Exception | None = None
@@ -213,7 +258,7 @@ class Watch:
                     except (OSError, RuntimeError) as error:
                         failure = error
                         break
-                    if isinstance(found, set) and any(plan.counts(path) for _, path in found):
+                    if isinstance(found, set) and (len(found) >= _FLOOD or any(plan.counts(path) for _, path in found)):
                         self._hint()
                 nursery.cancel_scope.cancel()
         return failure

@@ -1,0 +1,73 @@
+"""`hookd reload`: have the daemon read its files now, wait for what comes of it, and say what runs.
+
+Rule: the daemon reads the files, with its own eyes and rights; here is only what it answered. It follows them by
+itself, so "nothing changed" may mean that it was quicker: then what runs and since when is what one wants to know.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from hookd.cli.client import ControlClient
+from hookd.cli.errors import ExitCode
+from hookd.cli.instants import format_age_precisely
+from hookd.cli.output import print_json
+from hookd.cli.places import control_options, find_control, output_option
+from hookd.cli.status import format_problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Names in one line.
+_NAMES: Final = 10
+
+
+@click.command("reload")
+@click.option("--wait", is_flag=True, help="Wait for the result. It always does; this says so in a unit file.")
+@click.option(
+    "--allow-removals",
+    is_flag=True,
+    help="Apply also what takes away most of the webhooks that have pending deliveries. These are held then.",
+)
+@control_options
+@output_option
+def reload_command(*, wait: bool, allow_removals: bool, control: str | None, config: Path | None, output: str) -> int:
+    """Read the config again and wait for the result.
+
+    The daemon follows its files by itself; this is for knowing that it has, and what came of it. Exit code 78: the
+    files are refused, with every problem and its place, and what ran before keeps running.
+    """
+    del wait
+    body = {"allow_removals": True} if allow_removals else {}
+    reloaded = ControlClient(find_control(control, config)).post("/v1/reload", body)
+    if output == "json":
+        print_json(reloaded)
+    elif reloaded["problems"]:
+        _print_refused(reloaded)
+    else:
+        _print_running(reloaded)
+    return ExitCode.BAD_CONFIG if reloaded["problems"] else ExitCode.FINE
+
+
+def _print_refused(reloaded: dict[str, Any]) -> None:
+    for problem in reloaded["problems"]:
+        print(format_problem(problem), file=sys.stderr)
+    what = "the last good config" if reloaded["last_good"] else "what ran before"
+    print(f"refused; {what} keeps running: {reloaded['revision']}", file=sys.stderr)
+
+
+def _print_running(reloaded: dict[str, Any]) -> None:
+    if reloaded["changed"]:
+        print(f"now running {reloaded['revision']}")
+    else:
+        print(f"in force already: {reloaded['revision']}, applied {format_age_precisely(reloaded['applied_at'])} ago")
+    for word, key in (("added", "added"), ("removed", "removed"), ("changed", "altered")):
+        names = reloaded[key]
+        if names and reloaded["changed"]:
+            more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+            print(f"{word}: {', '.join(names[:_NAMES])}{more}")
+    if reloaded["restart_required"]:
+        print(f"needs a restart: {', '.join(reloaded['restart_required'])}")

@@ -1,0 +1,51 @@
+"""Whether a config would take away so much that it was hardly meant: a wrong branch, a disk that is not mounted.
+
+Rules of this module:
+
+1. What counts are webhooks that have pending deliveries: those are somebody's, and are held when their webhook is gone.
+2. It is refused to remove at least `MOST` of them and more than half, or to leave no webhook at all. Whoever means it
+   says so: `hookd reload --allow-removals`.
+3. A webhook that is moved to another id is not removed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hookd.config.problems import Problem
+from hookd.core.config import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from hookd.core.config import Config
+
+#: Fewer than this many is an edit; more is more than one wants to lose by a slip.
+MOST: Final = 10
+_NAMED: Final = 5
+
+
+def find_removed(old: Config, new: Config) -> frozenset[str]:
+    """Give the webhooks of `old` that `new` has not, also not under another id."""
+    return frozenset(old.webhooks.keys() - new.webhooks.keys() - {move.source for move in new.moved})
+
+
+def may_be_mass_removal(old: Config, new: Config) -> bool:
+    """Whether it depends on what is pending: else nobody needs to be asked."""
+    removed = len(find_removed(old, new))
+    return removed >= MOST or (removed > 0 and not new.webhooks)
+
+
+def find_mass_removal(old: Config, new: Config, pending: Collection[str], main: str) -> Problem | None:
+    """Give the problem that `new` would remove too much, or None. `pending` names who has pending deliveries."""
+    owed = old.webhooks.keys() & pending
+    lost = find_removed(old, new) & owed
+    if not lost or (new.webhooks and not (len(lost) >= MOST and 2 * len(lost) > len(owed))):
+        return None
+    named = ", ".join(sorted(lost)[:_NAMED]) + (", …" if len(lost) > _NAMED else "")
+    left = "" if new.webhooks else "and leave no webhook at all, "
+    message = (
+        f"this would remove {len(lost)} of the {len(owed)} webhooks that have pending deliveries ({named}), {left}"
+        "so it is not applied; if it is meant: hookd reload --allow-removals"
+    )
+    return Problem(Place(file=main), message, "mass_removal")
