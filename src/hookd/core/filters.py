@@ -58,7 +58,7 @@ class Clause:
     cost: int = _CHEAP
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True, eq=False)
 class Filter:
     """A compiled filter. `spec` is what was written; two filters are equal only if they are the same object."""
 
@@ -85,6 +85,11 @@ def compile_filter(spec: object) -> Filter:
     if problems or not isinstance(spec, Mapping):
         raise FilterInvalid(tuple(problems))
     return Filter(spec=spec, clauses=clauses, _tests=_cheapest_first(clauses))
+
+
+def value_at(text: str, event: Event, data: object) -> object:
+    """Give what a filter's path finds in an event, `ABSENT` if there is nothing; for telling, not for deciding."""
+    return _compile_lookup(parse_path(text))(event, data)
 
 
 def _walk(clauses: Sequence[Clause]) -> Iterator[Clause]:
