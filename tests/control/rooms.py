@@ -11,7 +11,8 @@ import httpx
 import trio
 
 from hookd.control.app import build_app
-from hookd.control.service import Lent, Reloaded, Service
+from hookd.control.reloading import Reloaded
+from hookd.control.service import Lent, Service
 from hookd.core.model import Attempt, Cause, Dead, Delivered, Exchange, Owed, Result, RetryAt
 from hookd.store.base import Bind, Binding, Entry, New, Resume, Suspend
 from hookd.store.memory import MemoryStore
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from hookd.config.snapshot import Snapshot
     from hookd.core.config import Config, Webhook
     from hookd.core.model import Claim, Event, Verdict
 
@@ -41,6 +43,8 @@ class Room:
     reloaded: Reloaded = field(default_factory=lambda: Reloaded(changed=False, revision="r"))
     attempted: list[tuple[str, Event]] = field(default_factory=list)
     woken: int = 0
+    removals_allowed: list[bool] = field(default_factory=list)
+    files: Snapshot | None = None
 
     def lent(self) -> Lent:
         numbers = count(1)
@@ -48,8 +52,9 @@ class Room:
         def wake() -> None:
             self.woken += 1
 
-        async def reload() -> Reloaded:
+        async def reload(allow_removals: bool) -> Reloaded:  # noqa: FBT001  as it is lent
             await trio.lowlevel.checkpoint()
+            self.removals_allowed.append(allow_removals)
             return self.reloaded
 
         return Lent(
@@ -66,6 +71,7 @@ class Room:
             attempt=self.attempt,
             suspend=self.suspend,
             resume=self.resume,
+            files=lambda: self.files,
         )
 
     async def bind(self) -> None:

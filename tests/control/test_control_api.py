@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from hookd.config.load import load_config
-from hookd.control.service import Fault, Reloaded
+from hookd.control.reloading import Fault, Reloaded
 from hookd.core.config import Place
 from hookd.core.instants import format_instant
 from hookd.core.model import Delivered, Event, Exchange

@@ -7,6 +7,7 @@ import textwrap
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from hookd.config.load import load_config
@@ -169,7 +170,7 @@ async def test_what_ended_is_replayed_and_what_is_pending_is_not(tmp_path: Path,
 async def test_it_is_narrowed_by_time_tenant_and_type(tmp_path: Path, config: Config) -> None:
     async with open_room(tmp_path, config) as room:
         for n in range(4):
-            await room.accept(replace(event(str(n)), accepted_at=NOW - n))
+            await room.accept(msgspec.structs.replace(event(str(n)), accepted_at=NOW - n))
         cases: list[tuple[dict[str, Any], int]] = [
             ({"since": NOW - 2, "until": NOW}, 2),
             ({"since": NOW + 1}, 0),
@@ -192,7 +193,7 @@ async def test_it_goes_on_slice_by_slice_and_leaves_out_what_came_later(
         part = await ask(room, "/v1/webhooks/old/replay", all=True)
         assert (part["seen"], part["replayed"]) == (2, 2)
         room.at = NOW + 10
-        await room.accept(replace(event("later"), accepted_at=room.at))
+        await room.accept(msgspec.structs.replace(event("later"), accepted_at=room.at))
         seen = []
         while part["after"] is not None:
             part = await ask(room, "/v1/webhooks/old/replay", after=part["after"], until=part["until"])

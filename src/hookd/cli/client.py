@@ -19,6 +19,14 @@ READ_TIMEOUT_S: Final = 20.0
 _NOT_ALLOWED: Final = frozenset({401, 403})
 
 
+class Refused(CliError):  # noqa: N818  a fact, as those of the daemon are
+    """The daemon says no. `errors` are the places in what was sent that are not right: pointer, code, message."""
+
+    def __init__(self, message: str, code: ExitCode, errors: list[dict[str, str]]) -> None:
+        super().__init__(message, code)
+        self.errors = errors
+
+
 class ControlClient:
     """Asks the daemon over its control socket; what goes wrong is a `CliError`."""
 
@@ -41,6 +49,14 @@ class ControlClient:
         """Have something done with a JSON text as it was written; None: without a body."""
         return self._ask("POST", path, content=text, headers={"content-type": "application/json"})
 
+    def put(self, path: str, body: object, headers: dict[str, str]) -> Any:
+        """Have something be so."""
+        return self._ask("PUT", path, json=body, headers=headers)
+
+    def delete(self, path: str, headers: dict[str, str]) -> None:
+        """Have something gone."""
+        self._ask("DELETE", path, headers=headers)
+
     def _ask(self, method: str, path: str, **how: Any) -> Any:
         try:
             response = self._client.request(method, path, **how)
@@ -51,6 +67,8 @@ class ControlClient:
         except httpx.HTTPError as error:
             message = f"the daemon at {self._path} did not answer ({type(error).__name__})"
             raise CliError(message, ExitCode.TRY_AGAIN) from None
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return None
         try:
             answer = response.json()
             detail = "" if response.is_success else str(answer["detail"])
@@ -60,7 +78,8 @@ class ControlClient:
             return answer
         if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             raise CliError(detail, ExitCode.TRY_AGAIN)
-        raise CliError(detail, ExitCode.NOT_ALLOWED if response.status_code in _NOT_ALLOWED else ExitCode.NOT_SO)
+        code = ExitCode.NOT_ALLOWED if response.status_code in _NOT_ALLOWED else ExitCode.NOT_SO
+        raise Refused(detail, code, answer.get("errors", []))
 
     def _foreign(self) -> CliError:
         message = f"what listens at {self._path} broke off, or is no control socket of hookd"

@@ -14,15 +14,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from hookd.control.explain_api import ExplainRoutes
+from hookd.control.reloading import describe_reloaded
 from hookd.control.replay import Wanted
-from hookd.control.service import ControlRefused, Service, describe_reloaded
+from hookd.control.service import ControlRefused, Service
 from hookd.core.model import Page
 from hookd.core.strictjson import JsonFault, parse_json
 from hookd.store.base import Redrive, StoreUnavailable
 from hookd.store.queries import Attempts, Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -50,6 +52,7 @@ _REPLAY: Final = {
     "all": bool,
     "dry_run": bool,
 }
+_RELOAD: Final = {"allow_removals": bool}
 _SUSPEND: Final = {"cause": str}
 _KINDS: Final = {str: "a string", int: "a whole number of 64 bits", bool: "true or false"}
 #: What is suspended without a word; and how long a word may be: it stands in the log and on the screen.
@@ -60,11 +63,15 @@ _ATTEMPTS: Final = frozenset({"webhook", "tenant", "type", "event_id", "since", 
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def build_app(service: Service) -> Starlette:
-    """Give the ASGI app of the control API."""
+def build_app(service: Service, more: Sequence[Route] = ()) -> Starlette:
+    """Give the ASGI app of the control API; `more` are routes that others answer."""
     api = _Api(service)
+    explain = ExplainRoutes(service.lent)
     return Starlette(
         routes=[
+            Route("/v1/route", _answer(explain.route), methods=["POST"]),
+            Route("/v1/definitions", _answer(explain.definitions), methods=["GET"]),
+            Route("/v1/definitions", _answer(explain.definitions_of), methods=["POST"]),
             Route("/v1/status", _answer(api.status)),
             Route("/v1/status/{id:path}", _answer(api.webhook_status)),
             Route("/v1/event-types", _answer(api.event_types)),
@@ -77,6 +84,7 @@ def build_app(service: Service) -> Starlette:
             Route("/v1/attempts", _answer(api.attempts)),
             Route("/v1/reload", _answer(api.reload), methods=["POST"]),
             Route("/v1/redrive", _answer(api.redrive), methods=["POST"]),
+            *more,
         ],
         exception_handlers={HTTPException: _explain},
     )
@@ -92,13 +100,13 @@ class _Api:
         return await self._service.status()
 
     async def webhook_status(self, request: Request) -> object:
-        return await self._service.webhook_status(request.path_params["id"])
+        return await self._service.webhook_status(_id_in(request))
 
     async def webhooks(self, _request: Request) -> object:
         return await self._service.webhooks()
 
     async def webhook(self, request: Request) -> object:
-        return self._service.webhook(request.path_params["id"])
+        return self._service.webhook(_id_in(request))
 
     async def event_types(self, _request: Request) -> object:
         return self._service.event_types()
@@ -123,20 +131,21 @@ class _Api:
         return await self._service.attempts(query, page)
 
     async def test(self, request: Request) -> object:
-        return await self._service.test(request.path_params["id"], await request.body() or None)
+        return await self._service.test(_id_in(request), await request.body() or None)
 
-    async def reload(self, _request: Request) -> object:
-        return describe_reloaded(await self._service.reload())
+    async def reload(self, request: Request) -> object:
+        body = _read_body(await request.body() or b"{}", _RELOAD)
+        return describe_reloaded(await self._service.reload(allow_removals=body.get("allow_removals", False)))
 
     async def suspend(self, request: Request) -> object:
         body = _read_body(await request.body() or b"{}", _SUSPEND)
         cause = body.get("cause", _BY_HAND)
         if not (isinstance(cause, str) and cause.isprintable() and 0 < len(cause) <= _CAUSE_LENGTH):
             raise ControlRefused(422, f"cause must be one line of 1 to {_CAUSE_LENGTH} characters")
-        return await self._service.suspend(request.path_params["id"], cause)
+        return await self._service.suspend(_id_in(request), cause)
 
     async def resume(self, request: Request) -> object:
-        return await self._service.resume(request.path_params["id"])
+        return await self._service.resume(_id_in(request))
 
     async def redrive(self, request: Request) -> object:
         body = _read_body(await request.body(), _REDRIVE)
@@ -150,8 +159,14 @@ class _Api:
         body = _read_body(await request.body(), _REPLAY)
         after, dry_run = body.pop("after", None), body.pop("dry_run", False)
         body = _narrowed(body, "which events to replay: since, until, type, tenant")
-        kept = Kept(webhook=request.path_params["id"], **body)
+        kept = Kept(webhook=_id_in(request), **body)
         return await self._service.replay(Wanted(kept=kept, after=after, dry_run=dry_run))
+
+
+def _id_in(request: Request) -> str:
+    """Give the id that a path names; the server leaves the slash of `TENANT/ID` escaped if it came so."""
+    written: str = request.path_params["id"]
+    return written.replace("%2F", "/").replace("%2f", "/")
 
 
 def _read_body(text: bytes, kinds: Mapping[str, type]) -> dict[str, Any]:

@@ -166,23 +166,25 @@ def describe_log_line(row: AttemptRow, kept: ExchangeRow | None) -> dict[str, ob
     return line
 
 
+def state_word(webhook: Webhook | None, *, suspended: bool, failing: bool) -> str:
+    """Give how a webhook stands, in a word; `webhook` None: it is not in the running config."""
+    if webhook is None:
+        return "missing"
+    if suspended:
+        return "suspended"
+    if not webhook.active:
+        return "inactive"
+    if webhook.paused:
+        return "paused"
+    return "failing" if failing else "ok"
+
+
 def describe_backlog(row: BacklogRow, webhook: Webhook | None, *, in_flight: int) -> dict[str, object]:
     """Give how a webhook stands; `state` is one word for the screen."""
     state = row.state
-    word = "ok"
-    if webhook is None:
-        word = "missing"
-    elif state.suspended_at is not None:
-        word = "suspended"
-    elif not webhook.active:
-        word = "inactive"
-    elif webhook.paused:
-        word = "paused"
-    elif state.failures:
-        word = "failing"
     return {
         "webhook": row.webhook,
-        "state": word,
+        "state": state_word(webhook, suspended=state.suspended_at is not None, failing=state.failures > 0),
         "pending": row.pending,
         "held": row.held,
         "dead": row.dead,
@@ -190,6 +192,9 @@ def describe_backlog(row: BacklogRow, webhook: Webhook | None, *, in_flight: int
         "in_flight": in_flight,
         "oldest_pending_at": _instant(row.oldest_pending_at),
         "next_due_at": _instant(row.next_due_at),
+        "breaker": "closed" if state.open_until is None else "open",
+        "breaker_until": _instant(state.open_until),
+        "breaker_opened": state.opened,
         "failures": state.failures,
         "failing_since": _instant(state.failing_since),
         "paused_until": _instant(state.paused_until),

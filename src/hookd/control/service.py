@@ -19,6 +19,7 @@ from hookd.control.describe import (
     describe_log_line,
     describe_webhook,
 )
+from hookd.control.reloading import describe_reloaded
 from hookd.control.replay import replay_slice
 from hookd.control.trial import build_test, write_test_event
 from hookd.core.instants import format_instant
@@ -27,10 +28,12 @@ from hookd.core.paths import did_you_mean, shown
 from hookd.store.queries import AttemptRow, Attempts, Backlog, BacklogRow, Exchanges, Redrivable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
+    from hookd.config.snapshot import Snapshot
+    from hookd.control.reloading import Reloaded
     from hookd.control.replay import Wanted
-    from hookd.core.config import Config, Place, Webhook
+    from hookd.core.config import Config, Webhook
     from hookd.core.model import Event, Result
     from hookd.store.base import Redrive, Store
 
@@ -54,25 +57,6 @@ class ControlRefused(Exception):  # noqa: N818  a fact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """A problem of the config, for people."""
-
-    place: Place
-    message: str
-    code: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reloaded:
-    """What a reload came to."""
-
-    changed: bool
-    revision: str
-    problems: tuple[Fault, ...] = ()
-    restart_required: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Lent:
     """What the daemon lends to the control API."""
 
@@ -85,10 +69,11 @@ class Lent:
     in_flight: Callable[[str], int]
     wake: Callable[[], None]
     last_look: Callable[[], Reloaded | None]  # at the files; None: the config stands in none
-    reload: Callable[[], Awaitable[Reloaded]]
+    reload: Callable[[bool], Awaitable[Reloaded]]  # whether it may remove most of what has a backlog
     attempt: Callable[[Webhook, Event], Awaitable[Result]]
     suspend: Callable[[str, str], Awaitable[None]]
     resume: Callable[[str], Awaitable[None]]
+    files: Callable[[], Snapshot | None] = lambda: None  # that the running config was made of
 
 
 class Service:
@@ -96,6 +81,11 @@ class Service:
 
     def __init__(self, lent: Lent) -> None:
         self._lent = lent
+
+    @property
+    def lent(self) -> Lent:
+        """What the daemon lends."""
+        return self._lent
 
     def _webhook(self, name: str) -> Webhook:
         webhook = self._lent.current_config().webhooks.get(name)
@@ -111,7 +101,7 @@ class Service:
         """Give the whole daemon on one screen."""
         lent = self._lent
         config = lent.current_config()
-        webhooks = await self._backlog(None)
+        webhooks = [row for row in await self._backlog(None) if not _is_over(row)]
         look = lent.last_look()
         rejected = look if look is not None and look.problems else None
         needs = [row["webhook"] for row in webhooks if row["state"] == "suspended"]
@@ -120,6 +110,10 @@ class Service:
             "pid": lent.pid,
             "started_at": format_instant(lent.started_at),
             "revision": str(config.revision),
+            "commit": config.revision.commit,
+            "dirty": config.revision.dirty,
+            "applied_at": format_instant(lent.started_at if look is None else look.applied_at),
+            "last_good": look is not None and look.last_good,
             "config_rejected": None if rejected is None else describe_reloaded(rejected),
             "restart_required": [] if look is None else list(look.restart_required),
             "webhooks": len(config.webhooks),
@@ -186,9 +180,9 @@ class Service:
         if name not in self._lent.current_config().webhooks:
             await self.webhook_status(name)
 
-    async def reload(self) -> Reloaded:
+    async def reload(self, *, allow_removals: bool = False) -> Reloaded:
         """Read the files now, and wait for what comes of it."""
-        return await self._lent.reload()
+        return await self._lent.reload(allow_removals)
 
     async def suspend(self, name: str, cause: str) -> dict[str, object]:
         """Hold a webhook until it is resumed. One that is suspended stays as it is."""
@@ -286,31 +280,17 @@ class Service:
         return described
 
 
-def describe_reloaded(reloaded: Reloaded) -> dict[str, object]:
-    """Give what a reload came to."""
-    return {
-        "changed": reloaded.changed,
-        "revision": reloaded.revision,
-        "problems": [
-            {
-                "file": fault.place.file,
-                "line": fault.place.line,
-                "column": fault.place.column,
-                "code": fault.code,
-                "message": fault.message,
-            }
-            for fault in reloaded.problems
-        ],
-        "restart_required": list(reloaded.restart_required),
-    }
-
-
 async def _by_turns(rows: Iterable[T]) -> AsyncIterator[T]:
     """Give rows one by one, and others their turn between: ten thousand take a tenth of a second to describe."""
     for number, row in enumerate(rows):
         if number % TURN == TURN - 1:
             await trio.lowlevel.checkpoint()
         yield row
+
+
+def _is_over(row: Mapping[str, object]) -> bool:
+    """Whether a webhook is gone from the config with nothing left that a person could do about it."""
+    return row["state"] == "missing" and not row["pending"] and not row["dead"]
 
 
 def _empty_backlog(name: str) -> BacklogRow:

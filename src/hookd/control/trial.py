@@ -13,8 +13,9 @@ Rules of this module:
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from hookd.core.catalogue import judge
 from hookd.core.model import Refusal

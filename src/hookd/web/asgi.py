@@ -4,7 +4,8 @@ Rules of this module:
 
 1. Only the `http` scope; no lifespan, no WebSocket. A request is there whole, a response leaves whole.
 2. What an app collects is bounded: these are tables and pages, not downloads.
-3. The peer of a Unix socket stands in `scope["state"]["peer"]` (Starlette: `request.state.peer`), from the kernel.
+3. The peer of a Unix socket stands in `scope["state"]["peer"]` (Starlette: `request.state.peer`), from the kernel, and
+   what admission found out in `scope["state"]["grant"]`.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def _scope_of(request: Request) -> MutableMapping[str, Any]:
         "headers": list(request.headers),
         "client": (host, int(port)) if port.isdigit() else None,
         "server": None,
-        "state": {"peer": request.peer},
+        "state": {"peer": request.peer, "grant": request.grant},
         "extensions": {},
     }
 

@@ -1,4 +1,4 @@
-"""Bearer tokens of the HTTP inlet (RFC 6750).
+"""Bearer tokens (RFC 6750), as every HTTP door of hookd checks them.
 
 Rules of this module:
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import structlog
 import trio
@@ -23,34 +23,45 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hookd.config.references import Secrets
-    from hookd.core.config import Token
+    from hookd.core.config import Text
 
 log = structlog.get_logger()
 
 TELL_AGAIN_S: Final = 60.0
 
 
-class Tokens:
-    """The tokens of one inlet."""
+class Bearer(Protocol):
+    """What a door knows of a token: its secret, and whatever else it stands for."""
 
-    def __init__(self, tokens: Sequence[Token], secrets: Secrets) -> None:
+    @property
+    def secret(self) -> Text:
+        """The token itself, or where it stands."""
+
+
+T = TypeVar("T", bound=Bearer)
+
+
+class Tokens(Generic[T]):
+    """The tokens of one door. State: the digest of each, of the text that it had last."""
+
+    def __init__(self, tokens: Sequence[T], secrets: Secrets) -> None:
         self._tokens = tuple(tokens)
         self._secrets = secrets
-        self._digests: list[tuple[str, bytes]] = [("", b"")] * len(self._tokens)  # of the text it had last
+        self._digests: list[tuple[str, bytes]] = [("", b"")] * len(self._tokens)
         self._told_at: dict[int, float] = {}
 
-    def match(self, authorization: bytes | None) -> Token | None:
+    def match(self, authorization: bytes | None) -> T | None:
         """Give the token that an Authorization header presents; None: it presents none of them."""
         scheme, _, credentials = (authorization or b"").partition(b" ")
         presented = sha256(credentials.strip()).digest()
-        found: Token | None = None
+        found: T | None = None
         for place, token in enumerate(self._tokens):
             digest = self._digest_of(place, token)
             if digest is not None and compare_digest(digest, presented) and found is None:
                 found = token
         return found if scheme.lower() == b"bearer" else None
 
-    def _digest_of(self, place: int, token: Token) -> bytes | None:
+    def _digest_of(self, place: int, token: T) -> bytes | None:
         try:
             text = self._secrets.read(token.secret)
         except SecretUnreadable as error:
