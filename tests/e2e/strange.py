@@ -5,6 +5,7 @@ Run as a program, with a verb and its options. Only what Python asks of the syst
 - `STRANGE_CLOCK` names a file with a number of seconds that the wall clock is off by; monotonic time is left alone.
 - `STRANGE_NAMES` names a JSON file: host name -> list of answers, one for each look-up and the last for ever; an
   answer is a list of addresses, or null for none within an hour. Other names are asked of the system.
+- `STRANGE_DISK` names a file: as long as it is there, the disk does not answer when it is asked how much room it has.
 """
 
 from __future__ import annotations
@@ -54,11 +55,25 @@ def turn_names(path: Path) -> None:
     socket.getaddrinfo = answer
 
 
+def turn_disk(stuck: Path) -> None:
+    """Make whoever asks the disk wait, as a network file system does whose server is gone."""
+    ask = os.statvfs
+
+    def answer(path: Any) -> os.statvfs_result:
+        while stuck.exists():
+            time.sleep(0.02)
+        return ask(path)
+
+    os.statvfs = answer
+
+
 if __name__ == "__main__":
     if "STRANGE_CLOCK" in os.environ:
         turn_clock(Path(os.environ["STRANGE_CLOCK"]))
     if "STRANGE_NAMES" in os.environ:
         turn_names(Path(os.environ["STRANGE_NAMES"]))
+    if "STRANGE_DISK" in os.environ:
+        turn_disk(Path(os.environ["STRANGE_DISK"]))
     # Only now: what is imported may keep the functions that it finds.
     from hookd.cli.main import main
 
