@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.given import as_one_line, read_data, write_event
-from hookd.cli.instants import format_age, parse_when
+from hookd.cli.instants import format_age, format_age_precisely, parse_when
 from hookd.cli.main import find_cause
 from hookd.cli.output import align
-from hookd.cli.places import cut_daemon_section
 from hookd.cli.readable import format_body, indent_json, make_visible
 from hookd.cli.source import make_id, with_id
 from hookd.cli.status import sort_rows
+from hookd.config.broken import cut_daemon_section
 from hookd.core.strictjson import parse_json
 
 if TYPE_CHECKING:
@@ -67,6 +67,14 @@ def test_what_is_no_time_is_told(text: str) -> None:
 )
 def test_age(instant: str | None, age: str | None) -> None:
     assert format_age(instant, now=NOW) == age
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age"), [(0, "0.0 s"), (0.26, "0.3 s"), (9.9, "9.9 s"), (10, "10s"), (4000, "1h"), (-5, "0.0 s")]
+)
+def test_a_short_age_is_told_to_a_tenth(seconds: float, age: str) -> None:
+    instant = (NOW - timedelta(seconds=seconds)).isoformat()
+    assert format_age_precisely(instant, now=NOW) == age
 
 
 # --------------------------------------------------------------------------- bodies

@@ -75,7 +75,7 @@ def test_bash_completes_verbs_and_options() -> None:
     """.replace("PYTHON", HOOKD[0])
     code, out, err = shell(script)
     assert (code, err) == (0, "")
-    assert out.splitlines() == ["attempts", "--follow", "config log"]
+    assert out.splitlines() == ["attempts", "--follow", "config log included"]
     for name in ("zsh", "fish"):
         code, out, _ = hookd("completion", name)
         assert code == 0
@@ -109,7 +109,7 @@ def test_init_writes_a_config_that_is_checked_and_runs(tmp_path: Path) -> None:
     assert steps == ["hookd check", "hookd run", "hookd listen --port 8000", "hookd test example"]
     code, out, _ = hookd("check", cwd=tmp_path)
     assert code == 0
-    assert out.startswith("hookd.yaml: ok: 1 webhooks")
+    assert out.startswith("hookd.yaml: ok: 1 webhook, ")
     daemon = Daemon(tmp_path / "hookd.yaml").start()
     code, out, _ = hookd("send", "--type", "x", "--id", "1", cwd=tmp_path)
     assert (code, out) == (0, "accepted 1 (1 delivery)\n")

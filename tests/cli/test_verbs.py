@@ -239,7 +239,7 @@ def test_redrive_is_of_what_was_named_and_once(asked: Any) -> None:
 def test_reload_says_what_is_wrong_and_what_runs(asked: Any) -> None:
     daemon, _ = asked
     good = daemon.config.read_text()
-    assert daemon.verb("reload")[1].startswith("unchanged: ")
+    assert daemon.verb("reload")[1].startswith("in force already: ")
     daemon.config.write_text(good.replace("    name:", "    nmae:") + "}\n")
     code, out, err = daemon.verb("reload")
     assert (code, out) == (78, "")

@@ -12,4 +12,9 @@ ROOT = str(Path(__file__).resolve().parents[2])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-pytest.register_assert_rewrite("tests.store.contract", "tests.store.contract_replay", "tests.store.contract_revise")
+pytest.register_assert_rewrite(
+    "tests.store.contract",
+    "tests.store.contract_replay",
+    "tests.store.contract_revise",
+    "tests.store.contract_standing",
+)

@@ -95,6 +95,18 @@ class BindContract:
         assert await revise(store, bindings(*names), limit=100) == 250
         assert await revise(store, bindings(*names[:240]), limit=4) == 10
 
+    async def test_what_changed_alone_leaves_the_others_as_they_are(self, store: Store) -> None:
+        await bind(store, "a", "b", "c")
+        for name in "abc":
+            await fail(store, claims_of(await accept_one(store, owe(f"e-{name}", name))), NOW + DAY)
+        change = Bind(webhooks={"a": Binding(fingerprint="other", rules="r")}, gone=["b", "unknown"])
+        assert await revise(store, change, now=NOW + 5, limit=1) == 3
+        assert ids(await claim(store, now=NOW + 5)) == ["e-a"]
+        assert [(await backlog(store, name)).held for name in "abc"] == [0, 1, 0]
+        assert await revise(store, change, now=NOW + 6) == 0
+        await revise(store, Bind(webhooks=bindings("b").webhooks, gone=()), now=NOW + 7)
+        assert sorted(ids(await claim(store, now=NOW + 2 * DAY))) == ["e-b", "e-c"]
+
 
 class StepInContract:
     async def test_suspend_holds_and_resume_makes_due(self, store: Store) -> None:

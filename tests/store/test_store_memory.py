@@ -18,6 +18,7 @@ from tests.store.contract import (
 )
 from tests.store.contract_replay import OnceContract, RedrivableContract, ReplayContract
 from tests.store.contract_revise import BindContract, PruneContract, StepInContract
+from tests.store.contract_standing import StandingContract
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,6 +66,9 @@ class TestRedrivable(RedrivableContract): ...
 
 
 class TestOnce(OnceContract): ...
+
+
+class TestStanding(StandingContract): ...
 
 
 async def test_memory_has_nothing_to_back_up(store: Store) -> None:

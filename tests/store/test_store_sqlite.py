@@ -23,6 +23,7 @@ from tests.store.contract import (
 )
 from tests.store.contract_replay import OnceContract, RedrivableContract, ReplayContract
 from tests.store.contract_revise import BindContract, PruneContract, StepInContract
+from tests.store.contract_standing import StandingContract
 from tests.store.making import (
     DAY,
     NOW,
@@ -87,6 +88,9 @@ class TestRedrivable(RedrivableContract): ...
 
 
 class TestOnce(OnceContract): ...
+
+
+class TestStanding(StandingContract): ...
 
 
 async def test_a_reopened_store_knows_all_but_the_claims(tmp_path: Path) -> None:

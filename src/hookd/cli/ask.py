@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
@@ -12,9 +10,8 @@ import click
 from hookd.cli.client import ControlClient
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.instants import parse_when
-from hookd.cli.output import print_fields, print_json, print_table
+from hookd.cli.output import print_json, print_table
 from hookd.cli.places import control_options, find_control, output_option
-from hookd.cli.status import format_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +22,11 @@ if TYPE_CHECKING:
 @output_option
 def list_command(control: str | None, config: Path | None, output: str) -> None:
     """List the webhooks of the running config."""
-    webhooks = ControlClient(find_control(control, config)).get("/v1/webhooks")
+    print_list(ControlClient(find_control(control, config)).get("/v1/webhooks"), output)
+
+
+def print_list(webhooks: list[dict[str, Any]], output: str) -> None:
+    """Print the webhooks that the daemon listed."""
     if output == "json":
         print_json(webhooks)
         return
@@ -41,47 +42,6 @@ def _reference(value: object) -> object:
     if isinstance(value, dict):
         return " ".join(f"{{{kind}: {name}}}" for kind, name in value.items())
     return value
-
-
-@click.command("show")
-@click.argument("webhook")
-@control_options
-@output_option
-def show_command(webhook: str, control: str | None, config: Path | None, output: str) -> None:
-    """Show a webhook as it is in force: defaults and profile merged in, secrets masked."""
-    shown = ControlClient(find_control(control, config)).get(f"/v1/webhooks/{quote(webhook, safe='')}")
-    if output == "json":
-        print_json(shown)
-        return
-    fields = []
-    for key, value in shown.items():
-        plain = isinstance(value, str | int | float) and not isinstance(value, bool)
-        empty = value in ("", [], {})
-        shown_value = None if empty else value if plain or value is None else json.dumps(value, ensure_ascii=False)
-        fields.append((key, shown_value))
-    print_fields(fields)
-
-
-@click.command("reload")
-@control_options
-@output_option
-def reload_command(*, control: str | None, config: Path | None, output: str) -> int:
-    """Read the config again and wait for the result.
-
-    Exit code 78: it is refused, with every problem and its place, and what ran before keeps running.
-    """
-    reloaded = ControlClient(find_control(control, config)).post("/v1/reload", {})
-    if output == "json":
-        print_json(reloaded)
-    elif reloaded["problems"]:
-        for problem in reloaded["problems"]:
-            print(format_problem(problem), file=sys.stderr)
-        print(f"refused; {reloaded['revision']} keeps running", file=sys.stderr)
-    else:
-        print(f"{'now running' if reloaded['changed'] else 'unchanged:'} {reloaded['revision']}")
-        if reloaded["restart_required"]:
-            print(f"needs a restart: {', '.join(reloaded['restart_required'])}")
-    return ExitCode.BAD_CONFIG if reloaded["problems"] else ExitCode.FINE
 
 
 @click.command("suspend")

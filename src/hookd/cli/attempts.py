@@ -1,22 +1,20 @@
-"""`hookd attempts`: the request log, as a table, whole, or followed.
-
-Rule of following: what was shown last is remembered by its place in the log, so a daemon that restarts is waited for
-and nothing is shown twice or left out.
-"""
+"""`hookd attempts`: the request log, as a table, whole, or followed (see `following`)."""
 
 from __future__ import annotations
 
 import sys
-import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from hookd.cli.client import ControlClient
 from hookd.cli.errors import CliError, ExitCode
+from hookd.cli.following import follow_attempts
 from hookd.cli.instants import parse_when
 from hookd.cli.output import print_json, print_json_line, print_table, styled
-from hookd.cli.places import control_options, find_control, output_option
+from hookd.cli.overview import read_period, write_csv
+from hookd.cli.places import control_options, find_control
 from hookd.cli.readable import make_visible
 from hookd.cli.show_exchange import print_exchange
 
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _COLUMNS: Final = ("started", "webhook", "event type", "event", "#", "outcome", "status", "ms", "next attempt")
-_POLL_S: Final = 0.5
-_FOLLOW_ROWS: Final = 1_000
 #: Widths of the columns of a line that is followed: what comes next is not known.
 _WIDTHS: Final = (24, 16, 20, 36, 2, 10, 6, 8, 24)
 
@@ -33,6 +29,7 @@ _WIDTHS: Final = (24, 16, 20, 36, 2, 10, 6, 8, 24)
 @click.command("attempts")
 @click.argument("webhook", required=False)
 @click.option("--last", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many at most.")
+@click.option("--all", "everything", is_flag=True, help="As many as there are, in place of --last.")
 @click.option("--since", help="From (inclusive): an instant (2026-11-21T16:00:00Z), a date, or an age (2h).")
 @click.option("--until", help="To (exclusive): an instant, a date, or an age.")
 @click.option("--tenant", help="Of this tenant's events only.")
@@ -41,11 +38,18 @@ _WIDTHS: Final = (24, 16, 20, 36, 2, 10, 6, 8, 24)
 @click.option("--follow", is_flag=True, help="Show the last ones, oldest first, and each new one as it comes.")
 @click.option("--full", is_flag=True, help="Show each request and response whole (the last 10 of a webhook are kept).")
 @control_options
-@output_option
+@click.option(
+    "--output",
+    type=click.Choice(["human", "json", "csv"]),
+    default="human",
+    show_default=True,
+    help="For people, for programs, or for a spreadsheet.",
+)
 def attempts_command(
     *,
     webhook: str | None,
     last: int,
+    everything: bool,
     since: str | None,
     until: str | None,
     tenant: str | None,
@@ -59,10 +63,9 @@ def attempts_command(
 ) -> None:
     """Show the request log, newest first; with WEBHOOK and --full, the whole requests and responses.
 
-    With WEBHOOK, --output json holds them too.
+    With WEBHOOK, --output json holds them too. The overview of a period: --all --since … --until … --output csv.
     """
-    if full and webhook is None:
-        raise CliError("--full goes with a webhook: whole exchanges are kept per webhook", ExitCode.USAGE)
+    _expect_sense(webhook, follow=follow, full=full, everything=everything, output=output)
     asked: dict[str, object] = {
         "webhook": webhook,
         "since": parse_when(since, "--since"),
@@ -72,9 +75,14 @@ def attempts_command(
         "event_id": event_id,
     }
     client = ControlClient(find_control(control, config))
-    rows = client.get("/v1/attempts", **asked, limit=last)
+    if everything and output == "csv":
+        write_csv(read_period(client, asked), sys.stdout)
+        return
+    rows = list(read_period(client, asked)) if everything else client.get("/v1/attempts", **asked, limit=last)
     if follow:
         _follow(client, asked, rows, full=full, output=output)
+    elif output == "csv":
+        write_csv(rows, sys.stdout)
     elif output == "json":
         print_json(rows)
     elif full:
@@ -84,6 +92,16 @@ def attempts_command(
             _print_whole(row)
     else:
         print_table(_COLUMNS, [_cells(row) for row in rows], empty="no attempts")
+
+
+def _expect_sense(webhook: str | None, *, follow: bool, full: bool, everything: bool, output: str) -> None:
+    """Refuse options that cannot go together."""
+    if full and webhook is None:
+        raise CliError("--full goes with a webhook: whole exchanges are kept per webhook", ExitCode.USAGE)
+    if follow and (everything or output == "csv"):
+        raise CliError("--follow has no end: it goes with --last, and with --output human or json", ExitCode.USAGE)
+    if full and output == "csv":
+        raise CliError("a table has no room for whole exchanges: --full goes with human or json", ExitCode.USAGE)
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:
@@ -118,14 +136,11 @@ def _print_line(cells: tuple[object, ...]) -> None:
 def _follow(
     client: ControlClient, asked: dict[str, object], newest: list[dict[str, Any]], *, full: bool, output: str
 ) -> None:
-    """Ask again and again for what came after the last row; a daemon that restarts is waited for."""
+    """Show the newest rows, oldest first, then each as it comes."""
     if output != "json" and not full:
         _print_line(tuple(column.upper().replace(" ", "_") for column in _COLUMNS))
-    rows = newest[::-1]
-    after = 0
-    while True:
+    for rows in chain([newest[::-1]], follow_attempts(client, asked, newest[0]["seq"] if newest else 0)):
         for row in rows:
-            after = row["seq"]
             if output == "json":
                 print_json_line(row)
             elif full:
@@ -133,11 +148,3 @@ def _follow(
             else:
                 _print_line(_cells(row))
         sys.stdout.flush()
-        if len(rows) < _FOLLOW_ROWS:
-            time.sleep(_POLL_S)
-        try:
-            rows = client.get("/v1/attempts", **asked, order="oldest", after=after, limit=_FOLLOW_ROWS)
-        except CliError as wrong:
-            if wrong.code not in {ExitCode.NO_DAEMON, ExitCode.TRY_AGAIN}:
-                raise
-            rows = []

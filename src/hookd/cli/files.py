@@ -25,6 +25,7 @@ daemon:                                  # read at start; everything below it is
     - unix: run/events.sock              # one JSON event per line in, one reply per line out
   control:
     unix: run/control.sock               # what the other verbs talk to
+  # metrics: {{http: 127.0.0.1:9480}}      # /metrics for Prometheus, /healthz, /readyz
 
 # include: [webhooks.d/**/*.yaml]        # more files with event_types, profiles and webhooks
 
@@ -97,9 +98,16 @@ def _write_new(file: Path, text: str) -> None:
 
 
 @click.command("schema")
-@click.argument("which", type=click.Choice(list(_SCHEMAS)), default="config")
+@click.argument("which", type=click.Choice([*_SCHEMAS, "included"]), default="config")
 def schema_command(which: str) -> None:
-    """Print a JSON Schema: of the config (for editors), or of the log lines."""
+    """Print a JSON Schema: of the config (for editors), of a file that the config includes, or of the log lines."""
+    if which == "included":
+        import json
+
+        from hookd.config.check import config_schema
+
+        click.echo(json.dumps(config_schema("included"), ensure_ascii=False, indent=2))
+        return
     from hookd.config.resources import resource
 
     click.echo(resource(_SCHEMAS[which]).decode(), nl=False)

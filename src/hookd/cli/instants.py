@@ -10,6 +10,7 @@ from hookd.cli.errors import CliError, ExitCode
 
 _AGE: Final = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_PRECISE_S: Final = 10.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -43,3 +44,11 @@ def format_age(instant: str | None, *, now: datetime | None = None) -> str | Non
         if seconds >= size:
             return f"{seconds // size}{unit}"
     return f"{max(seconds, 0)}s"
+
+
+def format_age_precisely(instant: str, *, now: datetime | None = None) -> str:
+    """Give how long ago an RFC 3339 instant was, with tenths of a second as long as these tell something: `0.3 s`."""
+    seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(instant)).total_seconds()
+    if seconds < _PRECISE_S:
+        return f"{max(seconds, 0.0):.1f} s"
+    return format_age(instant, now=now) or ""

@@ -30,13 +30,18 @@ if TYPE_CHECKING:
 _VERBS: Final = {
     "run": ("hookd.cli.run", "Run the daemon."),
     "check": ("hookd.cli.check", "Check the config and run its tests."),
+    "explain": ("hookd.cli.explain", "Say what a code of `check` means, with an example."),
+    "diff": ("hookd.cli.diff", "Show what a reload would change, and what becomes of the backlog."),
+    "route": ("hookd.cli.route", "Show where an event would go, what would be sent, and why."),
     "send": ("hookd.cli.send", "Send events to the daemon."),
     "test": ("hookd.cli.test", "Send a webhook its test event; show request and response."),
     "attempts": ("hookd.cli.attempts", "Show the request log."),
     "status": ("hookd.cli.status", "Show health, backlog and the last config error."),
     "list": ("hookd.cli.ask", "List the webhooks of the running config."),
-    "show": ("hookd.cli.ask", "Show a webhook as it is in force."),
-    "reload": ("hookd.cli.ask", "Read the config again and wait for the result."),
+    "show": ("hookd.cli.show", "Show a webhook as it is in force, and where each value came from."),
+    "reload": ("hookd.cli.reload", "Read the config again and wait for the result."),
+    "put": ("hookd.cli.put", "Write a webhook into the managed directory, and have it live."),
+    "remove": ("hookd.cli.remove", "Remove a webhook from the managed directory, and end its backlog."),
     "suspend": ("hookd.cli.ask", "Hold a webhook until it is resumed."),
     "resume": ("hookd.cli.ask", "Lift a webhook's suspension; what waits is due now."),
     "redrive": ("hookd.cli.ask", "Make dead deliveries due again."),
@@ -46,7 +51,11 @@ _VERBS: Final = {
     "init": ("hookd.cli.files", "Write a first config."),
     "schema": ("hookd.cli.files", "Print a JSON Schema: of the config, or of the log."),
     "secret": ("hookd.cli.files", "Make a signing secret."),
+    "backup": ("hookd.cli.backup", "Copy the store, while the daemon runs."),
+    "restore": ("hookd.cli.backup", "Put a backup in the place of the store."),
+    "man": ("hookd.cli.man", "Show the manual page."),
     "completion": ("hookd.cli.files", "Print the completion script of a shell."),
+    "systemd": ("hookd.cli.systemd", "Install hookd as a systemd service."),
 }
 
 

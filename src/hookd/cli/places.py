@@ -97,6 +97,16 @@ def find_inlet(socket: str | None, config: Path | None) -> str:
     return default.path if isinstance(default, UnixInlet) else ""
 
 
+def find_state_dir(state_dir: Path | None, config: Path | None) -> Path:
+    """Give the state directory: the one named, else that of the config, else the default."""
+    if state_dir is not None:
+        return state_dir
+    section = _read_daemon_section(config, "--state-dir")
+    if section is not None and isinstance(section[0].get("state_dir"), str):
+        return section[1].absolute().parent / str(section[0]["state_dir"])
+    return Path(DaemonConfig().state_dir)
+
+
 def _look_for_config(named: Path | None) -> Path | None:
     if named is not None:
         return named
@@ -108,6 +118,7 @@ def _look_for_config(named: Path | None) -> Path | None:
 
 def _read_daemon_section(named: Path | None, option: str) -> tuple[dict[str, Any], Path] | None:
     """Give the `daemon:` mapping of the config file and the file; None if there is no file."""
+    from hookd.config.broken import cut_daemon_section
     from hookd.config.problems import ConfigInvalid
     from hookd.config.strictyaml import parse_yaml
 
@@ -131,15 +142,3 @@ def _read_daemon_section(named: Path | None, option: str) -> tuple[dict[str, Any
             raise CliError(message, ExitCode.BAD_CONFIG) from None
     daemon = value.get("daemon") if isinstance(value, dict) else None
     return (daemon if isinstance(daemon, dict) else {}), path
-
-
-def cut_daemon_section(text: bytes) -> bytes:
-    """Give the lines of the `daemon:` section alone, of a file that is broken elsewhere; nothing if there is none."""
-    section: list[bytes] = []
-    for line in text.splitlines(keepends=True):
-        inside = line[:1] in {b" ", b"\t", b"#", b"\r", b"\n"}
-        if section and not inside:
-            break
-        if section or line.startswith(b"daemon:"):
-            section.append(line)
-    return b"".join(section)

@@ -12,13 +12,16 @@ import trio
 
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.places import config_option, find_config
-from hookd.config.load import load
-from hookd.config.problems import ConfigInvalid, render_problems
+from hookd.cli.starting import tell_not_started, tell_refused
+from hookd.collector import calm_collector
+from hookd.config.lastgood import NoLastGood, find_last_good
+from hookd.config.load import Loaded, load_again
 from hookd.config.references import SecretReader
+from hookd.config.settle import wait_for_checkout
 from hookd.daemon import Daemon, StartFailed
 from hookd.logs import open_log
 from hookd.parts import Files, Setting
-from hookd.systemd import Notifier, credentials_directory
+from hookd.systemd import Notifier, credentials_directory, hold_hangups, take_descriptors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,36 +31,59 @@ _UMASK = 0o077
 
 
 @click.command("run")
+@click.option(
+    "--no-last-good", is_flag=True, help="Refuse to start when the files are not good, although there is a copy."
+)
 @config_option
-def run_command(config: Path | None) -> int:
-    """Run the daemon until SIGTERM; SIGHUP reads the config again. The log goes to standard output."""
+def run_command(*, config: Path | None, no_last_good: bool) -> int:
+    """Run the daemon until SIGTERM; SIGHUP reads the config again. The log goes to standard output.
+
+    When the files are not good at start, it runs the last good ones, of which it keeps a copy in its state directory,
+    says so (in the log, in `hookd status` and to systemd), and follows the files: once mended, they are applied.
+    """
+    hold_hangups()
+    descriptors = take_descriptors()
     os.umask(_UMASK)
-    main = find_config(config)
-    try:
-        loaded = load(main)
-    except ConfigInvalid as invalid:
-        print(render_problems(invalid.problems, invalid.sources), end="", file=sys.stderr)
-        raise CliError(f"{main}: the config is not valid; nothing was started", ExitCode.BAD_CONFIG) from None
-    with open_log(sys.stdout, loaded.config.daemon.log_level) as log:
+    files = read_files(find_config(config), last_good=not no_last_good)
+    with open_log(sys.stdout, files.loaded.config.daemon.log_level) as log:
         daemon = Daemon(
             Setting(
-                config=loaded.config,
-                files=Files(main=main, loaded=loaded),
+                config=files.loaded.config,
+                files=files,
                 secrets=SecretReader(credentials_directory(), os.environ),
                 log=log,
                 notifier=Notifier(),
+                descriptors=descriptors,
             )
         )
+        calm_collector()
         try:
             good = trio.run(daemon.run)
         except* StartFailed as group:
             start = next(each for each in _leaves(group) if isinstance(each, StartFailed))
             code = ExitCode.TRY_AGAIN if start.again else ExitCode.NOT_ALLOWED
-            raise CliError(str(start), code) from None
+            raise tell_not_started(CliError(str(start), code), None) from None
         except* Exception as group:
             structlog.get_logger().error("daemon.failed", exc_info=_leaves(group)[0])
             raise
     return ExitCode.FINE if good else ExitCode.NOT_SO
+
+
+def read_files(main: Path, *, last_good: bool) -> Files:
+    """Load the config; if it is not good, the last good one, if that is wanted. Raises `CliError`."""
+    wait_for_checkout(main)
+    found = load_again(main, None)
+    if isinstance(found, Loaded):
+        return Files(main=main, loaded=found)
+    message = f"{main}: the config is not valid; nothing was started"
+    if not last_good:
+        raise tell_not_started(CliError(message, ExitCode.BAD_CONFIG), found)
+    try:
+        copy = find_last_good(main)
+    except NoLastGood as none:
+        raise tell_not_started(CliError(f"{message} ({none})", ExitCode.BAD_CONFIG), found) from None
+    tell_refused(found, f"{main}: the config is not valid; starting from the last good one, {copy.archive}")
+    return Files(main=main, loaded=copy.loaded, refused=found)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -14,8 +14,10 @@ import click
 from hookd.cli.client import ControlClient
 from hookd.cli.errors import ExitCode
 from hookd.cli.instants import format_age
-from hookd.cli.output import print_fields, print_json, print_table, styled
+from hookd.cli.output import print_json, print_table, styled
 from hookd.cli.places import control_options, find_control, output_option
+from hookd.cli.standing import print_standing
+from hookd.cli.watching import watch_screen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,20 +31,27 @@ _ORDER: Final = {word: place for place, word in enumerate(("suspended", "failing
 
 @click.command("status")
 @click.argument("webhook", required=False)
+@click.option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C.")
 @control_options
 @output_option
-def status_command(webhook: str | None, control: str | None, config: Path | None, output: str) -> int:
+def status_command(*, webhook: str | None, watch: bool, control: str | None, config: Path | None, output: str) -> int:
     """Show health, backlog and the last config error, of all or of one webhook.
 
     Exit code 1 says that something needs a person: a webhook is suspended, or the files on disk are refused.
     """
     client = ControlClient(find_control(control, config))
+    if watch:
+        watch_screen(lambda: _show(client, webhook, output))
+    return _show(client, webhook, output)
+
+
+def _show(client: ControlClient, webhook: str | None, output: str) -> int:
     if webhook is not None:
         row = client.get(f"/v1/status/{quote(webhook, safe='')}")
         if output == "json":
             print_json(row)
         else:
-            print_fields([(key.replace("_", " "), value) for key, value in row.items()])
+            print_standing(row)
         return ExitCode.NOT_SO if row["state"] == "suspended" else ExitCode.FINE
     whole = client.get("/v1/status")
     if output == "json":
@@ -55,12 +64,15 @@ def status_command(webhook: str | None, control: str | None, config: Path | None
 def _print_whole(whole: dict[str, Any]) -> None:
     word = styled("healthy", "good") if whole["healthy"] else styled("needs a person", "bad")
     print(f"hookd {whole['version']}, pid {whole['pid']}, since {whole['started_at']}: {word}")
-    print(f"config {whole['revision']}, {whole['webhooks']} webhooks")
+    age = format_age(whole["applied_at"])
+    print(f"config {whole['revision']}, {whole['webhooks']} webhooks, applied {age} ago")
     print(
         f"pending {whole['pending']} (held {whole['held']}), in flight {whole['in_flight']}, "
         f"delivered {whole['delivered']}, dead {whole['dead']}"
     )
     rejected = whole["config_rejected"]
+    if whole["last_good"]:
+        print(styled("this daemon started from its copy of the last good config, since the files were not good", "bad"))
     if rejected:
         print(styled("the files on disk are refused; the config above is still the one that runs:", "bad"))
         for problem in rejected["problems"]:

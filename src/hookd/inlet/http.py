@@ -12,25 +12,30 @@ Rules of this module:
 4. A producer over HTTP is not kept waiting for a place in the queue as one on the socket is: after a moment it gets
    `overloaded`, 429. In a body of many, so does all that comes after, since it must not overtake.
 
+5. The events of a request that carries a `traceparent` (W3C Trace Context) belong to its trace, but for those that name
+   another themselves.
+
 How a refusal's code becomes a status: `STATUSES`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import trio
+from msgspec.structs import replace
 
 from hookd.core.model import Refusal, RefusalCode
+from hookd.core.tracing import read_traceparent
 from hookd.core.wire import LineFramer, refuse_too_large, render_reply
-from hookd.inlet.tokens import Tokens
 from hookd.web.limits import HttpLimits
 from hookd.web.messages import Admission, Response
 from hookd.web.problem import problem
 from hookd.web.server import serve_http
+from hookd.web.tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,6 +106,14 @@ _MODES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class _Origin:
+    """Whose request it is, for the log, and the trace that it belongs to, which is that of its events."""
+
+    uid: int | None
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Grant:
     """What admission found out about a request."""
 
@@ -168,19 +181,21 @@ class _Door:
         """Judge what came, have it stored, and answer."""
         grant = request.grant
         assert isinstance(grant, _Grant)  # noqa: S101  admission gave it
-        tenant, uid = grant.tenant, None if request.peer is None else request.peer.uid
+        tenant = grant.tenant
+        uid = None if request.peer is None else request.peer.uid
+        origin = _Origin(uid, read_traceparent(request.header(b"traceparent")))
         match grant.mode:
             case _Mode.ONE:
-                return await self._answer_one(self._intake.judge_line(request.body, tenant), uid)
+                return await self._answer_one(self._intake.judge_line(request.body, tenant), origin)
             case _Mode.BINARY:
-                return await self._answer_one(self._intake.judge_headers(request.headers, request.body, tenant), uid)
+                return await self._answer_one(self._intake.judge_headers(request.headers, request.body, tenant), origin)
             case _Mode.LINES:
-                return await self._answer_lines(request.body, tenant, uid)
+                return await self._answer_lines(request.body, tenant, origin)
             case _Mode.ARRAY:
-                return await self._answer_array(request.body, tenant, uid)
+                return await self._answer_array(request.body, tenant, origin)
 
-    async def _answer_one(self, item: Incoming | Refusal, uid: int | None) -> Response:
-        ticket = await self._offer([item], uid)
+    async def _answer_one(self, item: Incoming | Refusal, origin: _Origin) -> Response:
+        ticket = await self._offer([item], origin)
         if ticket is None:
             return _refuse(replace(_OVERLOADED, id=_id_of(item)))
         [reply] = await ticket.replies()
@@ -188,7 +203,7 @@ class _Door:
             return _refuse(reply)
         return Response(202, _JSON, render_reply(reply))
 
-    async def _answer_lines(self, body: bytes, tenant: str | None, uid: int | None) -> Response:
+    async def _answer_lines(self, body: bytes, tenant: str | None, origin: _Origin) -> Response:
         if body.count(b"\n") >= MOST_LINES:
             return _refuse(Refusal(code=RefusalCode.TOO_LARGE, message=f"a body may have {MOST_LINES} lines"))
         framer = LineFramer(self._event_bytes)
@@ -200,31 +215,33 @@ class _Door:
                 items.append(self._intake.judge_line(line, tenant))
                 if len(items) % EVENTS_PER_TURN == 0:
                     await trio.lowlevel.checkpoint()
-            if not batch.add(await self._offer(items, uid)):
+            if not batch.add(await self._offer(items, origin)):
                 break
         replies = await batch.replies(len(lines))
         return Response(_status_of(replies), _NDJSON, b"".join([render_reply(reply) for reply in replies]))
 
-    async def _answer_array(self, body: bytes, tenant: str | None, uid: int | None) -> Response:
+    async def _answer_array(self, body: bytes, tenant: str | None, origin: _Origin) -> Response:
         judge = self._intake.judge_batch
         if len(body) > THREAD_BYTES:
             judged = await trio.to_thread.run_sync(judge, body, tenant, limiter=self._threads)
         else:
             judged = judge(body, tenant)
         if isinstance(judged, Refusal):
-            return await self._answer_one(judged, uid)
+            return await self._answer_one(judged, origin)
         batch = _Batch()
         for start in range(0, len(judged), EVENTS_PER_OFFER):
-            if not batch.add(await self._offer(judged[start : start + EVENTS_PER_OFFER], uid)):
+            if not batch.add(await self._offer(judged[start : start + EVENTS_PER_OFFER], origin)):
                 break
         replies = await batch.replies(len(judged))
         rendered = b",\n".join([render_reply(reply).rstrip() for reply in replies])
         return Response(_status_of(replies), _JSON, b"[" + rendered + b"]")
 
-    async def _offer(self, items: Sequence[Incoming | Refusal], uid: int | None) -> Ticket | None:
+    async def _offer(self, items: Sequence[Incoming | Refusal], origin: _Origin) -> Ticket | None:
         """Offer events; None: there was no place for them in time, and none was offered."""
+        if origin.traceparent is not None:
+            items = [_in_trace(item, origin.traceparent) for item in items]
         with trio.move_on_after(OFFER_WAIT_S):
-            return await self._intake.offer(items, inlet=INLET, uid=uid)
+            return await self._intake.offer(items, inlet=INLET, uid=origin.uid)
         return None
 
 
@@ -251,6 +268,13 @@ class _Batch:
             replies.extend(await ticket.replies())
         replies.extend([_OVERLOADED] * (count - len(replies)))
         return replies
+
+
+def _in_trace(item: Incoming | Refusal, traceparent: str) -> Incoming | Refusal:
+    """Give an event its request's trace, unless its producer named one."""
+    if isinstance(item, Refusal) or item.event.traceparent is not None:
+        return item
+    return replace(item, event=replace(item.event, traceparent=traceparent))
 
 
 def _admission(mode: _Mode, tenant: str | None, limits: Limits) -> Admission:

@@ -25,7 +25,9 @@ import trio
 from hookd.core.catalogue import judge
 from hookd.core.model import Accepted, Duplicate, Refusal, RefusalCode
 from hookd.core.routing import route
+from hookd.core.tracing import trace_ids
 from hookd.core.wire import Incoming, TooLong, event_from_headers, parse_batch, parse_event, refuse_too_large
+from hookd.inlet.counts import EventCounts
 from hookd.inlet.overflows import OverflowLog
 from hookd.inlet.refusals import RefusalLog
 from hookd.store.base import Conflict, Entry, Failed, New, StoreUnavailable
@@ -142,7 +144,8 @@ class Intake:
         self._offering = trio.lowlevel.ParkingLot()
         self._closed: str | None = None  # why nothing is taken any more
         self._refusals = RefusalLog()
-        self._overflows = OverflowLog()
+        self.counts = EventCounts()
+        self.overflows = OverflowLog()
 
     # ----------------------------------------------------------------------- judging
 
@@ -187,11 +190,12 @@ class Intake:
         await self._enqueue(ticket, pieces)
         for item in items:
             if isinstance(item, Refusal):
-                self._refusals.write(item, inlet=inlet, uid=uid)
+                self.tell_refusal(item, inlet=inlet, uid=uid)
         return ticket
 
     def tell_refusal(self, refusal: Refusal, *, inlet: str, uid: int | None = None) -> None:
-        """Tell the log about a refusal that an inlet makes by itself, before there is an event."""
+        """Count and log a refusal, also one that an inlet makes by itself, before there is an event."""
+        self.counts.refuse(refusal, self._current_config().event_types)
         self._refusals.write(refusal, inlet=inlet, uid=uid)
 
     async def submit(self, event: Event, owed: tuple[Owed, ...]) -> EntryResult:
@@ -224,7 +228,7 @@ class Intake:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._refusals.serve)
-                nursery.start_soon(self._overflows.serve)
+                nursery.start_soon(self.overflows.serve)
                 task_status.started()
                 await self._commit_all()
                 nursery.cancel_scope.cancel()
@@ -270,6 +274,7 @@ class Intake:
             end = start + len(piece.entries)
             self._answer(piece, results[start:end], claims)
             start = end
+        self.counts.store(entries, results)
         if claims:
             self._hand_over(claims)
         if log.is_enabled_for(logging.DEBUG):
@@ -284,11 +289,11 @@ class Intake:
                 if result.claims and piece.results is None:
                     claims.extend(result.claims)
                 if result.overflowed:
-                    self._overflows.write(result.overflowed)
+                    self.overflows.write(result.overflowed)
                 continue
             reply = _reply_to(entry.event, result)
             if isinstance(reply, Refusal):
-                self._refusals.write(reply, inlet=piece.ticket.inlet, uid=piece.ticket.uid)
+                self.tell_refusal(reply, inlet=piece.ticket.inlet, uid=piece.ticket.uid)
             replies.append(reply)
         if piece.results is not None:
             piece.results.extend(results)
@@ -340,7 +345,6 @@ def _tell_accepted(entries: Sequence[Entry], results: Sequence[EntryResult]) -> 
     for entry, result in zip(entries, results, strict=True):
         if isinstance(result, New):
             event = entry.event
-            fields: dict[str, object] = {"event_id": event.id, "event_type": event.type}
-            if event.tenant is not None:
-                fields["tenant"] = event.tenant
+            fields: dict[str, object] = {"event_id": event.id, "event_type": event.type, **trace_ids(event.traceparent)}
+            fields |= {} if event.tenant is None else {"tenant": event.tenant}
             log.debug("event.accepted", **fields, deliveries=len(entry.owed))

@@ -24,12 +24,19 @@ class OverflowLog:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._untaken: Counter[str] = Counter()
         self._some = trio.Event()
 
     def write(self, webhooks: Iterable[str]) -> None:
         """Count deliveries that are dead at once."""
         self._counts.update(webhooks)
+        self._untaken.update(webhooks)
         self._some.set()
+
+    def take(self) -> Counter[str]:
+        """Give how many deliveries of each webhook were dead at once, since this was asked last."""
+        taken, self._untaken = self._untaken, Counter()
+        return taken
 
     def tell(self) -> None:
         """Tell what was counted."""

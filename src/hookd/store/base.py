@@ -22,8 +22,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
+import msgspec
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from hookd.core.model import (
         Cause,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
         Result,
         WebhookState,
     )
+    from hookd.store.vitals import Vitals
 
 
 class StoreUnavailable(Exception):  # noqa: N818  a fact, not an error class of a library
@@ -52,16 +55,14 @@ class StoreUnusable(Exception):  # noqa: N818  the same
 # --------------------------------------------------------------------------- accept
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event to accept and whom it is owed to (none is fine: the event is kept, and may be replayed)."""
 
     event: Event
     owed: tuple[Owed, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class New:
+class New(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Accepted. `claims` are those of its deliveries that may be attempted at once, already claimed.
 
     `overflowed` names the webhooks for which its delivery is dead at once, since their `max_pending` is reached.
@@ -134,9 +135,13 @@ class Binding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bind:
-    """The webhooks of the running config, all of them: one that is not named here is held."""
+    """The webhooks of the running config, all of them: one that is not named here is held.
+
+    With `gone` it is what changed only: `webhooks` are new or others than before, those named in `gone` are no more.
+    """
 
     webhooks: Mapping[str, Binding]
+    gone: Collection[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +286,12 @@ class Store(Protocol):
 
     async def backup(self, path: str) -> None:
         """Write a consistent, fsynced copy while running."""
+
+    def busy_s(self) -> float:
+        """Give for how many seconds what is being written has been at it; 0: nothing is."""
+
+    async def vitals(self) -> Vitals:
+        """Give how the store itself does."""
 
     async def wait_failed(self) -> str:
         """Return, with the reason, when the store became unavailable; never return otherwise."""

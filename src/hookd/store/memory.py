@@ -23,12 +23,14 @@ from hookd.store.memory_reading import read_rows
 from hookd.store.memory_revising import revise_tables
 from hookd.store.memory_tables import EXCHANGES, Attempted, Delivery, Tables
 from hookd.store.turns import take_turns
+from hookd.store.vitals import Pace, read_vitals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from hookd.core.model import Claim, Owed, Page, Result, WebhookState
     from hookd.store.base import Change, Entry, EntryResult, Policy, Query, Revised, Wants
+    from hookd.store.vitals import Vitals
 
 
 class MemoryStore:
@@ -236,6 +238,15 @@ class MemoryStore:
         """Refuse: there is nothing on disk."""
         await trio.lowlevel.checkpoint()
         raise StoreUnusable(f"a store in memory cannot be copied to {path}")
+
+    def busy_s(self) -> float:
+        """Give 0: nothing takes its time here."""
+        return 0.0
+
+    async def vitals(self) -> Vitals:
+        """Give that all is well."""
+        await trio.lowlevel.checkpoint()
+        return read_vitals(Pace())
 
     async def wait_failed(self) -> str:
         """Wait for ever: memory does not fail."""

@@ -23,6 +23,8 @@ from hookd.store.queries import (
     KeptRow,
     LastAttempted,
     Redrivable,
+    StandingRow,
+    Standings,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +58,11 @@ def read_rows(tables: Tables, query: Query[object], page: Page) -> Sequence[obje
             names = sorted(name for name in tables.keys if only is None or name == only)
             skip = page.after or 0
             return [_backlog_row(tables, tables.keys[name]) for name in names[skip : skip + page.limit]]
+        case Standings():
+            backlogs = [_backlog_row(tables, tables.keys[name]) for name in sorted(tables.keys)]
+            standings = [row for row in map(_standing_row, backlogs) if _speaks(row)]
+            skip = page.after or 0
+            return standings[skip : skip + page.limit]
         case Deliveries():
             deliveries = [_delivery_row(tables, d) for d in tables.deliveries.values() if d.seq > (page.after or 0)]
             return [row for row in deliveries if _wanted(row, query)][: page.limit]
@@ -114,6 +121,26 @@ def _backlog_row(tables: Tables, key: int) -> BacklogRow:
         next_due_at=None if standing.held else min(due, default=None),
         state=standing.state,
     )
+
+
+def _standing_row(row: BacklogRow) -> StandingRow:
+    state = row.state
+    return StandingRow(
+        webhook=row.webhook,
+        pending=row.pending,
+        held=row.held,
+        dead=row.dead,
+        oldest_pending_at=row.oldest_pending_at,
+        suspended_at=state.suspended_at,
+        paused_until=state.paused_until,
+        open_until=state.open_until,
+        failing_since=state.failing_since,
+    )
+
+
+def _speaks(row: StandingRow) -> bool:
+    told = (row.suspended_at, row.paused_until, row.open_until, row.failing_since)
+    return bool(row.pending or row.dead) or any(instant is not None for instant in told)
 
 
 def _delivery_row(tables: Tables, delivery: Delivery) -> DeliveryRow:

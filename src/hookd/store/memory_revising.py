@@ -78,7 +78,8 @@ def _bind(tables: Tables, change: Bind, limit: int, now: int) -> Revised:
         if not done:
             return Revised(changed=limit - left, done=False)
     for standing in tables.standings.values():
-        if standing.bound and standing.name not in change.webhooks:
+        is_named = standing.name in change.webhooks if change.gone is None else standing.name not in change.gone
+        if standing.bound and not is_named:
             if left <= 0:
                 return Revised(changed=limit - left, done=False)
             standing.bound = False

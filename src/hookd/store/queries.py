@@ -90,6 +90,26 @@ class Backlog(Query[BacklogRow]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandingRow:
+    """A webhook about which there is something to say: it has a backlog, or its receiver is not well."""
+
+    webhook: str
+    pending: int
+    held: int
+    dead: int
+    oldest_pending_at: int | None
+    suspended_at: int | None
+    paused_until: int | None
+    open_until: int | None
+    failing_since: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standings(Query[StandingRow]):
+    """The webhooks about which there is something to say, by name: a few of ten thousand, to be asked often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRow:
     """A delivery as it stands."""
 

@@ -28,6 +28,8 @@ from hookd.store.queries import (
     KeptRow,
     LastAttempted,
     Redrivable,
+    StandingRow,
+    Standings,
 )
 from hookd.store.recording import decode_exchange
 from hookd.store.revising import find_dead, read_delivery_id
@@ -52,10 +54,21 @@ _FROM_EVENT = (
     " FROM events e CROSS JOIN deliveries d ON d.event = e.seq CROSS JOIN attempts a ON a.delivery = d.seq"
     " CROSS JOIN webhooks w ON w.key = a.webhook"
 )
+_OLDEST = (
+    "CASE WHEN w.pending THEN (SELECT e.accepted_at FROM deliveries d JOIN events e ON e.seq = d.event WHERE d.seq ="
+    " (SELECT min(p.seq) FROM deliveries p INDEXED BY deliveries_due WHERE p.webhook = w.key AND p.state = 0)) END"
+)
+_STATE_INSTANTS = [
+    f"w.state ->> '$.{name}'" for name in ("suspended_at", "paused_until", "open_until", "failing_since")
+]
+_STANDINGS = (
+    f"SELECT w.name, w.held_since, w.pending, w.withheld, w.dead, {_OLDEST}, {', '.join(_STATE_INSTANTS)}"  # noqa: S608
+    " FROM webhooks w WHERE w.merged_into IS NULL AND (w.pending OR w.dead"
+    f" OR coalesce({', '.join(_STATE_INSTANTS)}) IS NOT NULL) ORDER BY w.name LIMIT ? OFFSET ?"
+)
 _BACKLOG = (
-    "SELECT w.name, w.bound, w.held_since, w.pending, w.withheld, w.dead, w.delivered, w.state,"
-    " CASE WHEN w.pending THEN (SELECT e.accepted_at FROM deliveries d JOIN events e ON e.seq = d.event WHERE d.seq ="
-    "  (SELECT min(p.seq) FROM deliveries p INDEXED BY deliveries_due WHERE p.webhook = w.key AND p.state = 0)) END,"
+    "SELECT w.name, w.bound, w.held_since, w.pending, w.withheld, w.dead, w.delivered, w.state,"  # noqa: S608  our texts
+    f" {_OLDEST},"
     " CASE WHEN w.pending AND w.held_since IS NULL THEN (SELECT p.due_at FROM deliveries p INDEXED BY deliveries_due"
     "  WHERE p.webhook = w.key AND p.state = 0 AND p.due_at IS NOT NULL ORDER BY p.due_at LIMIT 1) END"
     " FROM webhooks w WHERE w.merged_into IS NULL"
@@ -92,6 +105,8 @@ def read_page(  # noqa: PLR0911  one for each query
                 return _exchanges(connection, uid, query, page)
             case Backlog():
                 return _backlog(connection, query, page)
+            case Standings():
+                return _standings(connection, page)
             case Deliveries():
                 return _deliveries(connection, uid, query, page)
             case Kept():
@@ -197,6 +212,25 @@ def _backlog(connection: apsw.Connection, query: Backlog, page: Page) -> list[Ba
             state=read_state(state),
         )
         for name, bound, held_since, pending, withheld, dead, delivered, state, oldest, due in rows
+    ]
+
+
+def _standings(connection: apsw.Connection, page: Page) -> list[StandingRow]:
+    rows = ask(connection, _STANDINGS, (page.limit, page.after or 0))
+    return [
+        StandingRow(
+            webhook=name,
+            pending=pending,
+            held=withheld if held_since is None else pending,
+            dead=dead,
+            oldest_pending_at=oldest,
+            suspended_at=suspended_at,
+            paused_until=paused_until,
+            open_until=open_until,
+            failing_since=failing_since,
+        )
+        for name, held_since, pending, withheld, dead, oldest, *state in rows
+        for suspended_at, paused_until, open_until, failing_since in (state,)
     ]
 
 

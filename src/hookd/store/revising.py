@@ -125,8 +125,8 @@ def _bind(connection: apsw.Connection, draft: Draft, change: Bind, limit: int, n
         left -= changed
         if not done:
             return Revised(changed=limit - left, done=False)
-    for key, lane in draft.ledger.lanes.items():
-        if draft.look(key).bound and lane.name not in change.webhooks:
+    for key in _find_unnamed(draft, change):
+        if draft.look(key).bound:
             if left <= 0:
                 return Revised(changed=limit, done=False)
             mine = draft.define(key)
@@ -134,6 +134,13 @@ def _bind(connection: apsw.Connection, draft: Draft, change: Bind, limit: int, n
             mine.settle(now)
             left -= 1
     return Revised(changed=limit - left, done=True)
+
+
+def _find_unnamed(draft: Draft, change: Bind) -> list[int]:
+    """Give the keys of the webhooks that are not those of the config."""
+    if change.gone is None:
+        return [key for key, lane in draft.ledger.lanes.items() if lane.name not in change.webhooks]
+    return [key for name in change.gone if (key := draft.find(name)) is not None]
 
 
 def _bind_one(

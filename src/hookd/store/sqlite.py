@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import apsw
@@ -21,6 +21,7 @@ import trio
 
 from hookd.store.base import Row, StoreUnavailable, StoreUnusable
 from hookd.store.claiming import claim_due
+from hookd.store.copying import DATABASE, copy_database
 from hookd.store.ledger import load_ledger
 from hookd.store.lock import Space, own_directory, sync_directory
 from hookd.store.pruning import prune_rows
@@ -28,6 +29,7 @@ from hookd.store.reading import read_page
 from hookd.store.recording import record_results, release_claims
 from hookd.store.revising import revise_rows
 from hookd.store.tables import APPLICATION_ID, SCHEMA_VERSION, connect, prepare_file
+from hookd.store.vitals import read_vitals
 from hookd.store.writing import AcceptOp, Op, Writer
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         Revised,
         Wants,
     )
+    from hookd.store.vitals import Vitals
 
 T = TypeVar("T")
 
@@ -112,7 +115,15 @@ class SqliteStore:
 
     async def backup(self, path: str) -> None:
         """Write a consistent, fsynced copy while running, with mode 0600; it appears whole or not at all."""
-        await trio.to_thread.run_sync(lambda: _copy(self._path, path), limiter=self._copying)
+        await trio.to_thread.run_sync(lambda: copy_database(self._path, type(self._path)(path)), limiter=self._copying)
+
+    def busy_s(self) -> float:
+        """Give how long the writer has been at its batch: see `Store.busy_s`."""
+        return self._writer.pace.busy_s()
+
+    async def vitals(self) -> Vitals:
+        """Give how the store itself does: see `Store.vitals`."""
+        return await trio.to_thread.run_sync(read_vitals, self._writer.pace, self._path, limiter=self._reading)
 
     async def wait_failed(self) -> str:
         """Wait until the store is unavailable: see `Store.wait_failed`."""
@@ -122,30 +133,6 @@ class SqliteStore:
         """Close the readers."""
         while self._readers:
             self._readers.pop().close()
-
-
-def _copy(source: Path, path: str) -> None:
-    """Copy with VACUUM INTO, which is consistent but neither synced nor atomic (sqlite.org/lang_vacuum.html)."""
-    target = type(source)(path).absolute()
-    part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            connection = connect(source, writable=False)
-            try:
-                connection.execute("VACUUM INTO ?", (str(part),))
-            finally:
-                connection.close()
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        part.rename(target)
-        sync_directory(target.parent)
-    except (OSError, apsw.Error) as error:
-        with suppress(OSError):
-            part.unlink()
-        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
-        raise StoreUnusable(f"{path} cannot be written: {reason}") from None
 
 
 @asynccontextmanager
@@ -163,7 +150,7 @@ async def open_sqlite_store(
         try:
             ledger = await trio.to_thread.run_sync(load_ledger, connection)
             writer = Writer(connection, ledger, space)
-            store = SqliteStore(state_dir / "hookd.db", ledger.uid, writer)
+            store = SqliteStore(state_dir / DATABASE, ledger.uid, writer)
             try:
                 async with _serving(writer):
                     yield store
@@ -191,7 +178,7 @@ async def _serving(writer: Writer) -> AsyncIterator[None]:
 
 
 def _open(directory: Path, space: Space) -> apsw.Connection:
-    path = directory / "hookd.db"
+    path = directory / DATABASE
     try:
         new = not path.exists()
         if new:

@@ -1,0 +1,102 @@
+"""`hookd backup` and `hookd restore`: a copy of the store, and the store from a copy.
+
+Rule: both work on the state directory and ask no daemon, so whoever may read it can make a backup, to wherever that
+user may write, whether a daemon runs or not; and what a hardened service may not write is nobody's trouble.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from hookd.cli.errors import CliError, ExitCode
+from hookd.cli.output import print_json
+from hookd.cli.places import config_option, find_state_dir, output_option
+from hookd.store.base import StoreLocked, StoreUnusable
+from hookd.store.copying import Copied, back_up, read_copy, restore
+
+_STATE_DIR = click.option(
+    "--state-dir",
+    metavar="DIR",
+    type=click.Path(path_type=Path, readable=False),
+    help="The state directory, where the config does not say it.",
+)
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
+@_STATE_DIR
+@config_option
+@output_option
+def backup_command(file: Path, state_dir: Path | None, config: Path | None, output: str) -> None:
+    """Copy the store to FILE, consistent and fsynced, while the daemon runs or not.
+
+    An older backup of that name is replaced when the new one is whole. FILE holds payloads and is readable for you
+    alone. Run it as the daemon's user or as root.
+    """
+    directory = find_state_dir(state_dir, config)
+    _expect_entry(directory)
+    try:
+        copied = back_up(directory, file)
+    except StoreUnusable as unusable:
+        raise CliError(str(unusable), ExitCode.NOT_SO) from None
+    if output == "json":
+        print_json({"file": str(file.absolute()), **asdict(copied)})
+    else:
+        print(f"{file}: {_describe(copied)}")
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
+@_STATE_DIR
+@config_option
+@output_option
+def restore_command(file: Path, state_dir: Path | None, config: Path | None, output: str) -> None:
+    """Put a backup in the place of the store. The daemon must be stopped.
+
+    What stood there is kept beside it. What was delivered since the backup was made may be delivered again, under the
+    same `webhook-id`; what came in since is gone.
+    """
+    directory = find_state_dir(state_dir, config)
+    try:
+        kept = restore(file, directory)
+        copied = read_copy(file)
+    except StoreLocked as locked:
+        raise CliError(f"{locked}: stop it first", ExitCode.TRY_AGAIN) from None
+    except StoreUnusable as unusable:
+        raise CliError(str(unusable), ExitCode.NOT_SO) from None
+    if output == "json":
+        print_json({"state_dir": str(directory), "kept": None if kept is None else str(kept), **asdict(copied)})
+        return
+    print(f"{directory}: {_describe(copied)}")
+    if kept is not None:
+        print(f"what stood there is kept as {kept}")
+
+
+def _expect_entry(directory: Path) -> None:
+    """Say of a directory that is closed to this user whose it is."""
+    try:
+        next(directory.iterdir(), None)
+    except PermissionError:
+        try:
+            owner = f"user {directory.owner()}"
+        except (KeyError, OSError):
+            owner = "its owner"
+        message = f"{directory} is closed to you: run this as {owner}, or as root"
+        raise CliError(message, ExitCode.NOT_ALLOWED) from None
+    except OSError as error:
+        message = f"there is no store in {directory}: {error.strerror}; name another with --state-dir"
+        raise CliError(message, ExitCode.NOT_SO) from None
+
+
+def _describe(copied: Copied) -> str:
+    size = float(copied.bytes)
+    unit = "bytes"
+    for larger in ("KiB", "MiB", "GiB"):
+        if size < 1024:  # noqa: PLR2004  the next unit
+            break
+        size, unit = size / 1024, larger
+    shown = f"{size:.0f}" if unit == "bytes" else f"{size:.1f}"
+    return f"{shown} {unit}, {copied.events} events, {copied.pending} pending, {copied.dead} dead"

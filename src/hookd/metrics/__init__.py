@@ -1,0 +1,1 @@
+"""What is measured: `names` declares it, `tallies` counts in plain numbers, `exposing` makes the text."""
