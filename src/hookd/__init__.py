@@ -9,12 +9,16 @@ The road of an event, which is also the listing of this folder:
 
 The road of a change: `config/` turns YAML files into one frozen Config, `config.reload` swaps it.
 
-Around them: `web/` (HTTP/1.1 serving), `control/` (the API of the CLI), `cli/` (the verbs),
+Around them: `web/` (HTTP/1.1 serving), `control/` (the API of the CLI and of tenants), `cli/` (the verbs),
 `logs` (the vocabulary of the log), `systemd` (the protocol of the service manager),
+`collector` (how Python's cycle collector is set),
+`telling` (what it hears while a daemon runs),
+`metrics/` (what is counted, by name), `gauges` (what a running daemon shows of itself),
+`managing` (the API of tenants, wired),
 `parts` (what runs, and how the parts know each other), `daemon` (opens everything in order, closes it in reverse).
 
 Imports point down: cli, daemon, parts, then inlet | delivery | control | config.reload, then
-web | store | logs | systemd | config, then core. Siblings never import each other.
+web | store | logs | metrics | systemd | config, then core. Siblings never import each other.
 """
 
 __version__ = "0.1.0"

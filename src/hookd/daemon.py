@@ -27,20 +27,20 @@ import trio
 
 from hookd import __version__
 from hookd.config.reload import LiveConfig
-from hookd.control.app import build_app
-from hookd.control.service import Service
 from hookd.core.config import HttpInlet, UnixInlet
 from hookd.delivery.senders import open_senders
 from hookd.inlet.http import serve_events
 from hookd.inlet.unix import serve_unix
-from hookd.parts import bind, build_parts, describe_state, read_clock
+from hookd.managing import Managing
+from hookd.parts import bind, build_parts, read_clock
 from hookd.store.base import StoreLocked, StoreUnusable
 from hookd.store.retention import prune_for_ever
 from hookd.store.sqlite import open_sqlite_store
-from hookd.web.asgi import asgi_handler
-from hookd.web.limits import HttpLimits
-from hookd.web.server import serve_http
+from hookd.systemd import take_hangups
+from hookd.telling import Telling
+from hookd.web.inherited import Inherited, Unclaimed
 from hookd.web.sockets import AddressUnusable, inode_of, open_tcp_listeners, open_unix_listener, remove_unix_socket
+from hookd.web.vitals import serve_vitals, vitals_handler
 
 if TYPE_CHECKING:
     from hookd.inlet.intake import Intake
@@ -53,6 +53,8 @@ log = structlog.get_logger()
 INLETS_S: Final = 10.0
 #: How long a drain may take when the store is gone: nothing can be recorded any more.
 LOST_S: Final = 1.0
+#: What the store may take to record the last results and close.
+CLOSING_S: Final = 15.0
 #: A test waits for an attempt, which may take as long as a webhook's timeout allows; a reload for the files to settle.
 CONTROL_REPLY_S: Final = 110.0
 
@@ -71,6 +73,8 @@ class Listening:
 
     inlets: tuple[tuple[UnixInlet | HttpInlet, list[trio.SocketListener]], ...]
     control: trio.SocketListener
+    tenants: list[trio.SocketListener]  # the control API over HTTP
+    vitals: list[trio.SocketListener]
 
 
 class Daemon:
@@ -93,16 +97,24 @@ class Daemon:
         """Run until stopped; tell whether it ended well. Raises `StartFailed`."""
         try:
             async with AsyncExitStack() as opened:
-                store = await self._open_store(opened)
+                with self._setting.notifier.taking_time():
+                    store = await self._open_store(opened)
                 sender = await opened.enter_async_context(open_senders(self._setting.connector))
                 parts = build_parts(self._setting, self._live, store, sender)
-                listening = await self._open_sockets(opened)
+                inherited = Inherited([(each.fd, each.name) for each in self._setting.descriptors])
+                listening = await self._open_sockets(opened, inherited)
+                telling = Telling(self._setting.notifier, parts, read_clock, _end_inherited(inherited))
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._watch_signals, parts, nursery.cancel_scope)
+                    nursery.start_soon(self._watch_signals, telling, nursery.cancel_scope)
                     nursery.start_soon(self._watch_store, store)
-                    await self._serve(parts, listening, task_status)
+                    nursery.start_soon(parts.gauges.watch_loop)
+                    if listening.vitals:
+                        handler = vitals_handler(parts.gauges.read, ill=parts.gauges.ill, unready=parts.gauges.unready)
+                        await nursery.start(serve_vitals, handler, listening.vitals)
+                    await self._serve(parts, listening, telling, nursery, task_status)
                     nursery.cancel_scope.cancel()
             log.info("daemon.stopped", good=not self._failed)
+            self._setting.notifier.status("stopped")
             return not self._failed
         finally:
             self.stopped.set()
@@ -121,13 +133,19 @@ class Daemon:
         await bind(store, self._live.current)
         return store
 
-    async def _open_sockets(self, opened: AsyncExitStack) -> Listening:
-        """Open all sockets. Their files go away first of all when it ends: who connects then is told to wait."""
+    async def _open_sockets(self, opened: AsyncExitStack, inherited: Inherited) -> Listening:
+        """Open what was not opened for us. Those files go away first of all at the end: who connects is told so."""
 
         def open_unix(path: str, mode: int) -> trio.SocketListener:
+            listener = inherited.take_unix(path)
+            if listener is not None:
+                return listener
             listener = open_unix_listener(path, mode)
             opened.callback(remove_unix_socket, path, inode_of(path))
             return listener
+
+        async def open_tcp(host: str, port: int) -> list[trio.SocketListener]:
+            return await inherited.take_tcp(host, port) or await open_tcp_listeners(host, port)
 
         inlets: list[tuple[UnixInlet | HttpInlet, list[trio.SocketListener]]] = []
         try:
@@ -135,15 +153,26 @@ class Daemon:
                 if isinstance(inlet, UnixInlet):
                     inlets.append((inlet, [open_unix(inlet.path, inlet.mode)]))
                 else:
-                    inlets.append((inlet, await open_tcp_listeners(inlet.host, inlet.port)))
+                    inlets.append((inlet, await open_tcp(inlet.host, inlet.port)))
             control = open_unix(self._daemon.control.unix, self._daemon.control.mode)
+            http = self._daemon.control.http
+            tenants = [] if http is None else await open_tcp(*http)
+            metrics = self._daemon.metrics
+            vitals = [] if metrics is None else await open_tcp(metrics.host, metrics.port)
         except AddressUnusable as unusable:
             raise StartFailed(str(unusable), again=unusable.taken) from None
-        return Listening(inlets=tuple(inlets), control=control)
+        return Listening(inlets=tuple(inlets), control=control, tenants=tenants, vitals=vitals)
 
     # ----------------------------------------------------------------- running
 
-    async def _serve(self, parts: Parts, listening: Listening, task_status: trio.TaskStatus[None]) -> None:
+    async def _serve(
+        self,
+        parts: Parts,
+        listening: Listening,
+        telling: Telling,
+        root: trio.Nursery,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
         """Start delivery, intake, control and inlets, in this order; say ready; end them in reverse."""
         inlets_end = trio.Event()
         async with trio.open_nursery() as delivery:
@@ -155,14 +184,21 @@ class Daemon:
                 async with trio.open_nursery() as control:
                     if parts.reloader is not None:
                         await control.start(parts.reloader.serve)
-                    await control.start(partial(self._serve_control, parts, listening.control))
+                    managing = Managing(parts, self._daemon, self._started_at, CONTROL_REPLY_S)
+                    await control.start(managing.serve_changes)
+                    await control.start(partial(managing.serve_operator, listening.control))
+                    if listening.tenants:
+                        await control.start(partial(managing.serve_tenants, listening.tenants, self._setting.secrets))
                     async with trio.open_nursery() as inlets:
                         for inlet, listeners in listening.inlets:
                             await inlets.start(partial(self._serve_inlet, parts.intake, inlet, listeners, inlets_end))
-                        self._say_ready()
+                        parts.gauges.say_ready()
+                        self._say_ready(telling)
+                        root.start_soon(telling.serve)  # to the very end: a drain gives signs of life too
                         task_status.started()
                         await self._stop.wait()
-                        self._setting.notifier.stopping()
+                        parts.gauges.say_draining()
+                        self._setting.notifier.stopping(INLETS_S + self._daemon.drain_timeout + CLOSING_S)
                         log.info("daemon.stopping", drain_timeout_s=self._daemon.drain_timeout)
                         inlets_end.set()
                         inlets.cancel_scope.deadline = trio.current_time() + INLETS_S
@@ -191,14 +227,7 @@ class Daemon:
             intake, inlet, listeners, secrets=secrets, limits=limits, stopping=stopping, task_status=task_status
         )
 
-    async def _serve_control(
-        self, parts: Parts, listener: trio.SocketListener, *, task_status: trio.TaskStatus[None]
-    ) -> None:
-        handler = asgi_handler(build_app(Service(parts.lend(self._started_at))))
-        limits = HttpLimits(reply_deadline=CONTROL_REPLY_S)
-        await serve_http(handler, [listener], limits, stopping=trio.Event(), task_status=task_status)
-
-    def _say_ready(self) -> None:
+    def _say_ready(self, telling: Telling) -> None:
         config = self._live.current
         log.info(
             "daemon.ready",
@@ -208,14 +237,14 @@ class Daemon:
             webhooks=len(config.webhooks),
             event_types=len(config.event_types),
         )
-        self._setting.notifier.ready(describe_state(config))
+        self._setting.notifier.ready(telling.describe())
 
-    async def _watch_signals(self, parts: Parts, everything: trio.CancelScope) -> None:
+    async def _watch_signals(self, telling: Telling, everything: trio.CancelScope) -> None:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            take_hangups()
             async for number in signals:
                 if number == signal.SIGHUP:
-                    if parts.reloader is not None:
-                        parts.reloader.request()
+                    telling.hang_up()
                 elif self._stop.is_set():
                     log.warning("daemon.cut", reason="a second signal")
                     everything.cancel()
@@ -227,3 +256,11 @@ class Daemon:
         log.error("store.failed", reason=reason)
         self._failed = True
         self._stop.set()
+
+
+def _end_inherited(inherited: Inherited) -> list[Unclaimed]:
+    """Say which of the sockets that were opened for us nobody listens at."""
+    unclaimed = inherited.end()
+    for each in unclaimed:
+        log.error("socket.unclaimed", name=each.name, address=each.address, reason=each.reason)
+    return unclaimed

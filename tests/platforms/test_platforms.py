@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 import ssl
@@ -315,6 +317,10 @@ def test_the_overview_over_a_period_per_debtor_and_type(run: Callable[..., Daemo
     assert "e9" not in inside
     assert listed("--since", since, "--until", until) == inside
     assert datetime.fromisoformat(since).tzinfo == UTC
+    _, out, _ = daemon.verb("attempts", "--all", "--tenant", "4711", "--since", since, "--output", "csv")
+    table = list(csv.DictReader(io.StringIO(out, newline="")))
+    assert [row["event_id"] for row in table] == ["e10", "e8", "e6", "e4"]
+    assert {(row["tenant"], row["status"], row["url"]) for row in table} == {("4711", "200", secure.url)}
     assert daemon.stop() == 0
 
 

@@ -13,7 +13,20 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Literal
 
 from hookd.config.values import parse_duration, parse_mode, parse_size
-from hookd.core.config import Allow, Control, DaemonConfig, HttpInlet, Limits, Retention, Token, UnixInlet
+from hookd.core.config import (
+    Allow,
+    Control,
+    ControlToken,
+    DaemonConfig,
+    HttpInlet,
+    Limits,
+    Metrics,
+    Reference,
+    Retention,
+    Token,
+    UnixInlet,
+)
+from hookd.core.ids import TENANT_RULE, is_tenant
 
 if TYPE_CHECKING:
     from hookd.config.reader import Reader
@@ -32,10 +45,8 @@ def build_daemon(reader: Reader) -> DaemonConfig:
     return DaemonConfig(
         state_dir=reader.file_path("state_dir") or built_in.state_dir,
         inlets=built_in.inlets if reader.find("inlets") is None else _build_inlets(reader),
-        control=Control(
-            unix=_socket_path(reader, "control", "unix") or built_in.control.unix,
-            mode=reader.quantity(parse_mode, "control", "mode", default=built_in.control.mode),
-        ),
+        control=_build_control(reader, built_in.control),
+        metrics=_build_metrics(reader),
         limits=Limits(
             event_bytes=reader.quantity(parse_size, "limits", "event_bytes", default=limits.event_bytes),
             batch_bytes=reader.quantity(parse_size, "limits", "batch_bytes", default=limits.batch_bytes),
@@ -70,6 +81,56 @@ def _build_inlets(reader: Reader) -> tuple[UnixInlet | HttpInlet, ...]:
         seen.setdefault(address, index)
         inlets.append(inlet)
     return tuple(inlets)
+
+
+def _build_control(reader: Reader, built_in: Control) -> Control:
+    text = reader.string("control", "http")
+    address = None if text is None else parse_address(text)
+    if text is not None and address is None:
+        reader.refuse(("control", "http"), "`http` must be HOST:PORT, like 127.0.0.1:8481 or [::1]:8481")
+    written = range(len(reader.items("control", "tokens") or ()))
+    tokens = tuple(token for number in written if (token := _build_control_token(reader, number)) is not None)
+    if text is not None and not written:
+        message = "over HTTP the control API needs `tokens`, each bound to a tenant and a profile"
+        reader.refuse(("control", "http"), message, "missing_key")
+    elif text is None and written:
+        message = "`tokens` are for the control API over HTTP: they need `http: HOST:PORT` beside them"
+        reader.refuse(("control", "tokens"), message, "missing_key")
+    return Control(
+        unix=_socket_path(reader, "control", "unix") or built_in.unix,
+        mode=reader.quantity(parse_mode, "control", "mode", default=built_in.mode),
+        http=address,
+        tokens=tokens,
+    )
+
+
+def _build_control_token(reader: Reader, number: int) -> ControlToken | None:
+    at = ("control", "tokens", number)
+    tenant, profile = reader.string(*at, "tenant"), reader.string(*at, "profile")
+    secret = reader.text(*at)
+    if tenant is None or profile is None or not isinstance(secret, Reference):
+        reader.refuse(at, "a token is a reference with a `tenant` and a `profile` beside it", "missing_key")
+        return None
+    if not is_tenant(tenant):
+        reader.refuse((*at, "tenant"), f"a tenant of the control API is {TENANT_RULE}")
+    return ControlToken(secret=secret, tenant=tenant, profile=profile, place=reader.places.place(at))
+
+
+def _build_metrics(reader: Reader) -> Metrics | None:
+    text = reader.string("metrics", "http")
+    if text is None:
+        return None
+    address = parse_address(text)
+    if address is None:
+        reader.refuse(("metrics", "http"), "`http` must be HOST:PORT, like 127.0.0.1:9480 or [::1]:9480")
+        return None
+    for index in range(len(reader.items("inlets") or ())):
+        inlet = reader.find("inlets", index, "http")
+        if address[1] and isinstance(inlet, str) and parse_address(inlet) == address:
+            also = reader.places.place(("inlets", index, "http"))
+            place = reader.places.place(("metrics", "http"))
+            reader.findings.report(place, "an inlet has the same address", "duplicate_id", also=also)
+    return Metrics(host=address[0], port=address[1])
 
 
 def _build_unix(reader: Reader, index: int) -> UnixInlet | None:

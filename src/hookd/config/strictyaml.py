@@ -30,7 +30,7 @@ from hookd.config.syntax import decode_text, explain_syntax, explain_tab
 from hookd.core.config import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 #: How deep mappings and lists may be nested.
 MAX_DEPTH: Final = 64
@@ -80,7 +80,7 @@ class Document:
 
     __slots__ = ("_entries", "_root", "file", "text", "value")
 
-    def __init__(self, file: str, text: str, value: Any, root: Node | None, entries: Mapping[int, _Entries]) -> None:
+    def __init__(self, file: str, text: str, value: Any, root: Node | None, entries: dict[int, _Entries]) -> None:
         self.file = file
         self.text = text
         self.value = value
@@ -100,6 +100,17 @@ class Document:
         for key, node in self._walk(path):
             place = _place_of(key or node, self.file)
         return place
+
+    def drop_nodes(self) -> None:
+        """Forget where things stand. The nodes go piece by piece: freeing a million in one step stops all threads."""
+        entries, root = self._entries, self._root
+        self._entries, self._root = {}, None
+        while entries:
+            entries.popitem()
+        for branch in root.value if isinstance(root, MappingNode) else ():
+            inner = branch[1].value
+            while isinstance(inner, list) and inner:
+                inner.pop()
 
     def _walk(self, path: Path) -> Iterator[tuple[Node | None, Node]]:
         """Give the key node (in mappings) and the value node of each step of `path`, as far as it exists."""

@@ -165,6 +165,7 @@ class WebhookTest:
     """
 
     place: Place
+    name: str | None = None
     event: Mapping[str, object]
     expect: Literal["delivered", "ignored", "refused"]
     expects_body: bool = False
@@ -257,11 +258,31 @@ class HttpInlet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControlToken:
+    """A bearer token of the control API over HTTP: it manages the webhooks of one tenant, built on one profile."""
+
+    secret: Reference
+    tenant: str
+    profile: str
+    place: Place = field(compare=False)  # a line more above it needs no restart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """The socket of the CLI."""
+    """The socket of the CLI, and where tenants manage their own webhooks. `http` None: nowhere."""
 
     unix: str
     mode: int = 0o600
+    http: tuple[str, int] | None = None  # host and port
+    tokens: tuple[ControlToken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Where /metrics, /healthz and /readyz are served, over HTTP and without tokens."""
+
+    host: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,7 +292,7 @@ class Limits:
     event_bytes: int = MIB
     batch_bytes: int = 16 * MIB
     concurrency: int = 256
-    memory_window: int = 64
+    memory_window: int = 512
     disk_free: int = 256 * MIB
 
 
@@ -292,6 +313,7 @@ class DaemonConfig:
     state_dir: str = "/var/lib/hookd"
     inlets: tuple[UnixInlet | HttpInlet, ...] = (UnixInlet(path="/run/hookd/events.sock"),)
     control: Control = Control(unix="/run/hookd/control.sock")
+    metrics: Metrics | None = None  # None: nowhere
     limits: Limits = Limits()
     retention: Retention = Retention()
     drain_timeout: float = 25.0
@@ -329,4 +351,6 @@ class Config:
     event_types: Mapping[str, EventType] = field(default_factory=lambda: MappingProxyType({}))
     webhooks: Mapping[str, Webhook] = field(default_factory=lambda: MappingProxyType({}))
     moved: tuple[Move, ...] = ()
+    managed_dir: str | None = None  # as a snapshot of the files names it; None: the control API writes nothing
+    managed_git: bool = False
     index: Index  # of the webhooks, by event type

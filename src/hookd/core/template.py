@@ -72,7 +72,7 @@ class Template:
     `fits_form` tells whether it can give a form: a mapping does, and so may a single value of the event's JSON.
     """
 
-    __slots__ = ("_node", "_whole", "fits_form", "paths", "secret_names", "written")
+    __slots__ = ("__weakref__", "_node", "_whole", "fits_form", "paths", "secret_names", "written")
 
     def __init__(
         self, node: Node, paths: tuple[Path, ...], *, written: object, whole: Path | None, fits_form: bool
