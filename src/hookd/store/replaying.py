@@ -81,9 +81,13 @@ def _make_new(
     values: list[object] = []
     for event, key in events:
         draft.counters.delivery = seq = draft.counters.delivery + 1
-        values += (seq, event, lane.key, None if key in blocked else now, born, key)
+        if key in blocked:
+            due_at = None
+        else:
+            due_at = now
+            lane.due_by(now)
+        values += (seq, event, lane.key, due_at, born, key)
         if key is not None:
             blocked.add(key)
     _INSERT.run(connection, values)
     lane.pending += len(events)
-    lane.due_by(now)
