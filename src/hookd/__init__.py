@@ -10,14 +10,10 @@ The road of an event, which is also the listing of this folder:
 The road of a change: `config/` turns YAML files into one frozen Config, `config.reload` swaps it.
 
 Around them: `web/` (HTTP/1.1 serving), `control/` (the API of the CLI and of tenants), `cli/` (the verbs),
-`logs` (the vocabulary of the log), `systemd` (the protocol of the service manager),
-`collector` (how Python's cycle collector is set),
-`telling` (what it hears while a daemon runs),
-`metrics/` (what is counted, by name), `gauges` (what a running daemon shows of itself),
-`managing` (the API of tenants, wired),
-`parts` (what runs, and how the parts know each other), `daemon` (opens everything in order, closes it in reverse).
+`logs` (the vocabulary of the log), `systemd` (the protocol of the service manager), `metrics/` (what is counted, by
+name), `daemon/` (what runs, opened in order and closed in reverse, and what it shows of itself).
 
-Imports point down: cli, daemon, parts, then inlet | delivery | control | config.reload, then
+Imports point down: cli, daemon, then inlet | delivery | control | config.reload, then
 web | store | logs | metrics | systemd | config, then core. Siblings never import each other.
 """
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookd.cli.annotated import write_annotated, write_flow
-from hookd.config.strictyaml import parse_yaml
+from hookd.config.text.strictyaml import parse_yaml
 
 TEXTS = st.one_of(
     st.sampled_from(

@@ -18,7 +18,7 @@ from hookd.cli.output import align
 from hookd.cli.readable import format_body, indent_json, make_visible
 from hookd.cli.source import make_id, with_id
 from hookd.cli.status import sort_rows
-from hookd.config.broken import cut_daemon_section
+from hookd.config.reload.broken import cut_daemon_section
 from hookd.core.strictjson import parse_json
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from hookd.config.load import load
-from hookd.config.reload import LiveConfig, Reloader, Surroundings
+from hookd.config.reload.reloader import LiveConfig, Reloader, Surroundings
 from tests.config.trees import write_tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
     from pathlib import Path
 
-    from hookd.config.lastgood import Keeper
+    from hookd.config.reload.lastgood import Keeper
     from hookd.core.config import Config
 
 MAIN: Final = "version: 1\ninclude: ['hooks/**/*.yaml']\n"

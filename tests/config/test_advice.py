@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hookd.config.advice import find_advice
+from hookd.config.checking.advice import find_advice
 from hookd.config.load import Rejected, load_again
 from tests.config.trees import SIGNING, write_tree
 

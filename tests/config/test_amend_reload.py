@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from hookd.config.amending import amend
 from hookd.config.load import Loaded, load
-from hookd.config.managed import file_of, render_file, write_file
-from hookd.config.reload import LiveConfig, Reloader
+from hookd.config.managing.amending import amend
+from hookd.config.managing.managed import file_of, render_file, write_file
+from hookd.config.reload.reloader import LiveConfig, Reloader
 from tests.config.trees import write_tree
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hookd.config.amending import Draft, amend, try_drafts
 from hookd.config.load import Loaded, load
-from hookd.config.managed import render_file
+from hookd.config.managing.amending import Draft, amend, try_drafts
+from hookd.config.managing.managed import render_file
 from tests.config.trees import write_tree
 
 if TYPE_CHECKING:

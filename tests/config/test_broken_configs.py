@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from hookd.config.checking.showing import render_problems
 from hookd.config.load import load_config
 from hookd.config.problems import CODES, ConfigInvalid, Problem
-from hookd.config.showing import render_problems
 
 MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
     (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hookd.config.daemonsection import is_loopback, parse_address
+from hookd.config.building.daemonsection import is_loopback, parse_address
 from hookd.core.config import (
     Allow,
     BasicAuth,

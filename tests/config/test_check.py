@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hookd.config.check import check_document, config_schema
 from hookd.config.problems import CODES, Problem
 from hookd.config.resources import resource
-from hookd.config.strictyaml import parse_yaml
+from hookd.config.text.strictyaml import parse_yaml
 
 WHOLE = """\
 version: 1

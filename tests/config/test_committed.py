@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hookd.config.committed import NotInGit, load_committed
+from hookd.config.comparing.committed import NotInGit, load_committed
+from hookd.config.comparing.placed import Placing, load_placed
 from hookd.config.load import load
-from hookd.config.placed import Placing, load_placed
 from hookd.config.problems import ConfigInvalid
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hookd.config.compare import Change, Described, Difference, compare, compare_values, describe_config, gather, show
-from hookd.config.effects import Standing, tell_effects
+from hookd.config.comparing.compare import (
+    Change,
+    Described,
+    Difference,
+    compare,
+    compare_values,
+    describe_config,
+    gather,
+    show,
+)
+from hookd.config.comparing.effects import Standing, tell_effects
 from hookd.core.definition import keyed_mask
 from tests.config.trees import load_tree
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from hookd.config.environment import check_environment
+from hookd.config.checking.environment import check_environment
 from hookd.config.load import load
 from tests.config.trees import SIGNING, write_tree
 
@@ -203,11 +203,11 @@ daemon:
 
 
 AS_NOBODY = """
-import os, sys, trio, hookd.config.environment, hookd.config.load
+import os, sys, trio, hookd.config.checking.environment, hookd.config.load
 from pathlib import Path
 loaded = hookd.config.load.load(Path(sys.argv[1]))
 os.setgid(65534), os.setgroups([]), os.setuid(65534)
-for problem in hookd.config.environment.check_environment(loaded.config, loaded.snapshot, None, {}):
+for problem in hookd.config.checking.environment.check_environment(loaded.config, loaded.snapshot, None, {}):
     print(problem.code, problem.message)
 """
 

@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from hookd.cli.check import check_command
-from hookd.config.explained import read_explanations
+from hookd.config.checking.explained import read_explanations
 from hookd.config.problems import CODES
-from hookd.config.strictyaml import parse_yaml
+from hookd.config.text.strictyaml import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from hookd.config.explained import Explanation
+    from hookd.config.checking.explained import Explanation
 
 SOURCES = Path(__file__).resolve().parents[2] / "src" / "hookd"
 EXPLANATIONS = read_explanations()
@@ -47,7 +47,7 @@ def codes_of(top: Path, tier: str, *, strict: bool = False) -> set[str]:
 
 
 def test_every_code_has_an_entry_and_no_other() -> None:
-    entries = parse_yaml((SOURCES / "config" / "explained.yaml").read_bytes(), "explained.yaml").value
+    entries = parse_yaml((SOURCES / "config" / "checking" / "explained.yaml").read_bytes(), "explained.yaml").value
     assert set(entries) == set(CODES)
     assert list(EXPLANATIONS) == list(CODES)
     for entry in entries.values():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hookd.config.guard import find_mass_removal, may_be_mass_removal
+from hookd.config.reload.guard import find_mass_removal, may_be_mass_removal
 from hookd.core.config import Move
 from tests.config.trees import load_tree
 

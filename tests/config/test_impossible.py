@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookd.config.load import Loaded, Rejected, load_again
-from hookd.config.shapes import Shape
+from hookd.config.schema.shapes import Shape
 from tests.config.trees import problems_of, write_tree
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hookd.config.broken import read_daemon_section
-from hookd.config.lastgood import Keeper, NoLastGood, find_last_good, open_last_good
 from hookd.config.load import load
+from hookd.config.reload.broken import read_daemon_section
+from hookd.config.reload.lastgood import Keeper, NoLastGood, find_last_good, open_last_good
 from hookd.config.snapshot import Snapshot
 from hookd.core.config import Reference, ReferenceKind, Revision
 from tests.config.trees import write_tree

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hookd.config.checking.showing import render_problems
 from hookd.config.load import Loaded, Rejected, load, load_again, load_config, load_snapshot
 from hookd.config.problems import CODES, ConfigInvalid
-from hookd.config.showing import render_problems
 from hookd.config.snapshot import read_snapshot
 from tests.config.trees import load_tree, problems_of, write_tree
 

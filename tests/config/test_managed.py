@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hookd.config.managed import (
+from hookd.config.managing.managed import (
     Keyring,
     Removals,
     file_of,
@@ -19,7 +19,7 @@ from hookd.config.managed import (
     render_file,
     write_file,
 )
-from hookd.config.managedgit import Commit, GitFailed, commit_changes, commit_rest
+from hookd.config.managing.managedgit import Commit, GitFailed, commit_changes, commit_rest
 from hookd.core.config import Reference, ReferenceKind
 from tests.config.trees import load_tree, problems_of
 

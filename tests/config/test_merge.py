@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hookd.config.merge import Merged, Profiles, Section, merge_webhook, overlay
-from hookd.config.strictyaml import parse_yaml
+from hookd.config.building.merge import Merged, Profiles, Section, merge_webhook, overlay
+from hookd.config.text.strictyaml import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hookd.config.comparing.origins import BUILT_IN, Origins, walk_origins
 from hookd.config.load import load
-from hookd.config.origins import BUILT_IN, Origins, walk_origins
 from hookd.control.explain import add_origins, describe_definition
 from tests.config.trees import write_tree
 

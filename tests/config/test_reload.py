@@ -15,11 +15,11 @@ import trio
 from structlog.testing import capture_logs
 from watchfiles._rust_notify import RustNotify
 
-from hookd.config import watch as watch_module
 from hookd.config.load import load, load_config
-from hookd.config.reload import LiveConfig, Reloader
-from hookd.config.report import find_differences
-from hookd.config.watch import plan_watch
+from hookd.config.reload import watch as watch_module
+from hookd.config.reload.reloader import LiveConfig, Reloader
+from hookd.config.reload.report import find_differences
+from hookd.config.reload.watch import plan_watch
 from hookd.core.config import Control, DaemonConfig, Limits
 from tests.config.trees import write_tree
 

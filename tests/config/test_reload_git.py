@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hookd.config import reload as reload_module
-from hookd.config.lastgood import Keeper, open_last_good
-from hookd.config.settle import wait_for_checkout
+from hookd.config.reload import reloader as reload_module
+from hookd.config.reload.lastgood import Keeper, open_last_good
+from hookd.config.reload.settle import wait_for_checkout
 from tests.config.following import SOON, House, eventually, following, hook, told, write_all
 from tests.config.trees import write_tree
 
@@ -168,7 +168,7 @@ def test_a_start_waits_for_a_checkout_and_not_for_a_person(tmp_path: Path, monke
         if len(slept) == 5:
             lock.unlink()
 
-    monkeypatch.setattr("hookd.config.settle.time.sleep", sleep)
+    monkeypatch.setattr("hookd.config.reload.settle.time.sleep", sleep)
     (tmp_path / ".git" / "MERGE_HEAD").touch()
     wait_for_checkout(tree.main)
     assert slept == []

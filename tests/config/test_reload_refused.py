@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hookd.config import reload as reload_module
-from hookd.config.lastgood import Keeper, open_last_good
 from hookd.config.load import Rejected, load, load_again
+from hookd.config.reload import reloader as reload_module
+from hookd.config.reload.lastgood import Keeper, open_last_good
 from tests.config.following import FILES, MAIN, SOON, House, eventually, following, hook, told, write_all
 from tests.config.trees import write_tree
 

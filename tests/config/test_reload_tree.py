@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from hookd.config import reload as reload_module
-from hookd.config import settle as settle_module
-from hookd.config import watch as watch_module
 from hookd.config.load import Rejected, load_again
 from hookd.config.problems import ConfigInvalid, Problem
+from hookd.config.reload import reloader as reload_module
+from hookd.config.reload import settle as settle_module
+from hookd.config.reload import watch as watch_module
 from hookd.core.config import Place
 from tests.config.following import FILES, MAIN, SOON, House, eventually, following, hook, told, watched, write_all
 from tests.config.trees import write_tree

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookd.config.load import Loaded, load, load_again, load_amended
-from hookd.config.schemas import CompiledSchema
+from hookd.config.schema.schemas import CompiledSchema
 from hookd.core.filters import Filter
 from hookd.core.template import Template
 from tests.config.trees import write_tree

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hookd.config.jsonplaces import place_in_json
 from hookd.config.problems import ConfigInvalid, Problem
-from hookd.config.schemas import CompiledSchema, SchemaSet
+from hookd.config.schema.schemas import CompiledSchema, SchemaSet
+from hookd.config.text.jsonplaces import place_in_json
 from hookd.core.config import Place
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from hookd.config.checking.showing import columns_of, mask_line, render_problems
 from hookd.config.problems import Problem
-from hookd.config.showing import columns_of, mask_line, render_problems
 from hookd.core.config import Place
 
 TEXT = "version: 1\nwebhooks:\n  crm:\n    timout: 10s\n    timeout: 5s\n"

@@ -12,8 +12,8 @@ import pytest
 from hookd.config.patterns import find_files, pattern_root
 from hookd.config.problems import ConfigInvalid
 from hookd.config.snapshot import Snapshot, read_snapshot
-from hookd.config.strictyaml import parse_yaml
-from hookd.config.syntax import MAX_FILE_BYTES
+from hookd.config.text.strictyaml import parse_yaml
+from hookd.config.text.syntax import MAX_FILE_BYTES
 from hookd.core.config import Place
 
 if TYPE_CHECKING:

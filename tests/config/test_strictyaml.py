@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookd.config.problems import CODES, ConfigInvalid
-from hookd.config.strictyaml import MAX_DEPTH, MAX_VALUES, parse_yaml
-from hookd.config.syntax import MAX_FILE_BYTES
+from hookd.config.text.strictyaml import MAX_DEPTH, MAX_VALUES, parse_yaml
+from hookd.config.text.syntax import MAX_FILE_BYTES
 
 
 def value_of(text: str) -> object:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hookd.config.trial import TrialResult, run_trials
+from hookd.config.checking.trial import TrialResult, run_trials
 from tests.config.trees import load_tree
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hookd.config.values import ValueInvalid, parse_duration, parse_mode, parse_rate, parse_size
+from hookd.config.building.values import ValueInvalid, parse_duration, parse_mode, parse_rate, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hookd.config.strictyaml import parse_yaml
-from hookd.config.yamltext import render_yaml
+from hookd.config.text.strictyaml import parse_yaml
+from hookd.config.text.yamltext import render_yaml
 
 # JSON numbers as Python reads them; texts without what JSON cannot hold.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hookd.config.load import Loaded, load
-from hookd.config.managed import Keyring, render_file
+from hookd.config.managing.managed import Keyring, render_file
 from hookd.control import management
 from hookd.control.callers import Caller
 from hookd.control.management import (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookd.config.values import parse_duration, parse_rate, parse_size
+from hookd.config.building.values import parse_duration, parse_rate, parse_size
 from hookd.core.config import (
     BasicAuth,
     BearerAuth,

@@ -16,7 +16,7 @@ from pathlib import Path
 import trio.lowlevel
 
 from hookd.cli.main import main
-from hookd.config import settle
+from hookd.config.reload import settle
 
 QUIET_S = 0.005
 

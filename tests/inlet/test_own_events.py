@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import trio
 
-from hookd.config.webhooks import OWN_TYPES
+from hookd.config.building.webhooks import OWN_TYPES
 from hookd.core.filters import compile_filter
 from hookd.core.model import Attempt, Cause, Claim, Dead, Event, Result, RetryAt, WebhookState
 from hookd.inlet import own as own_module

@@ -13,8 +13,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from hookd.config.compare import is_reference
-from hookd.config.yamltext import escape_json, quote_text
+from hookd.config.comparing.compare import is_reference
+from hookd.config.text.yamltext import escape_json, quote_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

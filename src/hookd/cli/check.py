@@ -23,18 +23,18 @@ import click
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.output import print_json, print_problems, styled
 from hookd.cli.places import config_option, find_config
-from hookd.config.advice import find_advice
+from hookd.config.checking.advice import find_advice
+from hookd.config.checking.trial import run_trials
 from hookd.config.load import Rejected, load_again
 from hookd.config.problems import sort_problems
-from hookd.config.trial import run_trials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from hookd.cli.probing import Reached
+    from hookd.config.checking.trial import TrialResult
     from hookd.config.problems import Problem
-    from hookd.config.trial import TrialResult
     from hookd.core.config import Config
 
 
@@ -123,7 +123,7 @@ def _look(main: Path) -> _Findings:
 
 
 def _look_around(found: _Findings) -> list[Problem]:
-    from hookd.config.environment import check_environment
+    from hookd.config.checking.environment import check_environment
     from hookd.config.snapshot import read_snapshot
     from hookd.systemd import credentials_directory
 

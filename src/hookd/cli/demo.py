@@ -26,10 +26,10 @@ from hookd.config.resources import resource_path
 from hookd.core.addresses import parse_target
 from hookd.core.config import Control, Reference, UnixInlet
 from hookd.core.signing import generate_secret, parse_secret
-from hookd.daemon import Daemon
+from hookd.daemon.parts import Setting
+from hookd.daemon.running import Daemon
 from hookd.delivery.connection import Connection
 from hookd.logs import open_log, silence_log
-from hookd.parts import Setting
 from hookd.systemd import Notifier
 from hookd.web.server import serve_http
 from hookd.web.sockets import open_tcp_listeners

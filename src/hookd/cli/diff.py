@@ -23,18 +23,18 @@ from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.loading import is_typed, load_files, refuse_config
 from hookd.cli.output import print_json
 from hookd.cli.places import control_options, find_config, find_control, output_option
-from hookd.config.compare import Described, compare, describe_config
-from hookd.config.effects import Standing, tell_effects
-from hookd.config.guard import MOST
-from hookd.config.placed import Placing, load_placed
+from hookd.config.comparing.compare import Described, compare, describe_config
+from hookd.config.comparing.effects import Standing, tell_effects
+from hookd.config.comparing.placed import Placing, load_placed
 from hookd.config.problems import ConfigInvalid
+from hookd.config.reload.guard import MOST
 from hookd.core.definition import keyed_mask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hookd.cli.diff_output import Sides
-    from hookd.config.compare import Difference
+    from hookd.config.comparing.compare import Difference
     from hookd.core.config import Config
 
 #: Definitions that are asked for at once, and how often all is asked again when the config changes meanwhile.
@@ -94,7 +94,7 @@ def diff_command(
 
 
 def _compare_revision(main: Path, revision: str) -> tuple[Sides, Difference]:
-    from hookd.config.committed import NotInGit, load_committed
+    from hookd.config.comparing.committed import NotInGit, load_committed
 
     new = load_files(main).config
     try:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict
 
 from hookd.cli.output import styled
 from hookd.cli.readable import make_visible
-from hookd.config.compare import Change, gather, name_path, show
+from hookd.config.comparing.compare import Change, gather, name_path, show
 from hookd.core.definition import strip_marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hookd.config.compare import Difference
-    from hookd.config.effects import Effect
+    from hookd.config.comparing.compare import Difference
+    from hookd.config.comparing.effects import Effect
 
 #: Webhooks that are named when many change in the same way.
 _NAMED: Final = 6

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from click.shell_completion import CompletionItem
 
-    from hookd.config.explained import Explanation
+    from hookd.config.checking.explained import Explanation
 
 
 def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -30,7 +30,7 @@ def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: 
 @output_option
 def explain_command(code: str | None, output: str) -> int:
     """Say what a CODE of `hookd check` means, with an example and its mended form; without CODE, list them all."""
-    from hookd.config.explained import read_explanations
+    from hookd.config.checking.explained import read_explanations
 
     if code is None:
         if output == "json":

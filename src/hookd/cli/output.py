@@ -71,7 +71,7 @@ def print_problems(problems: Iterable[Problem], sources: Mapping[str, str]) -> N
     from functools import partial
     from shutil import get_terminal_size
 
-    from hookd.config.showing import LINE_WIDTH, render_problems
+    from hookd.config.checking.showing import LINE_WIDTH, render_problems
 
     width = get_terminal_size().columns if sys.stderr.isatty() else LINE_WIDTH
     shown = render_problems(problems, sources, paint=partial(styled, to=sys.stderr), width=width)

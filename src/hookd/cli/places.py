@@ -118,9 +118,9 @@ def _look_for_config(named: Path | None) -> Path | None:
 
 def _read_daemon_section(named: Path | None, option: str) -> tuple[dict[str, Any], Path] | None:
     """Give the `daemon:` mapping of the config file and the file; None if there is no file."""
-    from hookd.config.broken import cut_daemon_section
     from hookd.config.problems import ConfigInvalid
-    from hookd.config.strictyaml import parse_yaml
+    from hookd.config.reload.broken import cut_daemon_section
+    from hookd.config.text.strictyaml import parse_yaml
 
     path = _look_for_config(named)
     if path is None:

@@ -15,7 +15,7 @@ from hookd.cli.output import print_json, print_problems
 from hookd.cli.places import control_options, find_control, output_option
 
 if TYPE_CHECKING:
-    from hookd.config.strictyaml import Document
+    from hookd.config.text.strictyaml import Document
 
 Steps = tuple[str | int, ...]
 
@@ -66,7 +66,7 @@ def put_command(
 def _read_definition(webhook: str, file: str) -> tuple[Document, Steps, object]:
     """Give the file, where in it the definition stands, and the definition."""
     from hookd.config.problems import ConfigInvalid
-    from hookd.config.strictyaml import parse_yaml
+    from hookd.config.text.strictyaml import parse_yaml
 
     name = "standard input" if file == "-" else file
     try:

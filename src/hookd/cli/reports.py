@@ -21,8 +21,8 @@ from hookd.config.problems import CODES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hookd.config.checking.trial import TrialResult
     from hookd.config.problems import Problem
-    from hookd.config.trial import TrialResult
     from hookd.core.config import Place
 
 _SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"

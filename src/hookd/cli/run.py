@@ -13,14 +13,14 @@ import trio
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.places import config_option, find_config
 from hookd.cli.starting import tell_not_started, tell_refused
-from hookd.collector import calm_collector
-from hookd.config.lastgood import NoLastGood, find_last_good
 from hookd.config.load import Loaded, load_again
 from hookd.config.references import SecretReader
-from hookd.config.settle import wait_for_checkout
-from hookd.daemon import Daemon, StartFailed
+from hookd.config.reload.lastgood import NoLastGood, find_last_good
+from hookd.config.reload.settle import wait_for_checkout
+from hookd.daemon.collector import calm_collector
+from hookd.daemon.parts import Files, Setting
+from hookd.daemon.running import Daemon, StartFailed
 from hookd.logs import open_log
-from hookd.parts import Files, Setting
 from hookd.systemd import Notifier, credentials_directory, hold_hangups, take_descriptors
 
 if TYPE_CHECKING:

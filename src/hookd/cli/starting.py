@@ -14,7 +14,7 @@ import structlog
 
 from hookd.cli.errors import CliError
 from hookd.cli.output import print_problems
-from hookd.config.report import describe_problem
+from hookd.config.reload.report import describe_problem
 from hookd.logs import open_log, stdout_is_journal
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from hookd.config.resources import resource
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from hookd.config.strictyaml import Document, Path
+    from hookd.config.text.strictyaml import Document, Path
 
 Kind: TypeAlias = Literal["main", "included"]
 

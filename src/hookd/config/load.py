@@ -24,13 +24,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, overload
 
 from hookd.config.beside import beside_others
-from hookd.config.build import Parsed, build_config
+from hookd.config.building.build import Parsed, build_config
+from hookd.config.building.reader import Findings
+from hookd.config.building.reuse import Kept
+from hookd.config.building.sheets import read_sheet
 from hookd.config.git import read_checkout
 from hookd.config.problems import ConfigInvalid, Problem
-from hookd.config.reader import Findings
-from hookd.config.reuse import Kept
 from hookd.config.salvage import keep_certain, read_rest
-from hookd.config.sheets import read_sheet
 from hookd.config.snapshot import Snapshot, read_snapshot
 from hookd.config.trim import give_back
 from hookd.core.config import Config, Place, Revision
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from hookd.config.building.sheets import Sheet
     from hookd.config.check import Kind
     from hookd.config.git import Checkout
-    from hookd.config.schemas import SchemaShelf
-    from hookd.config.sheets import Sheet
+    from hookd.config.schema.schemas import SchemaShelf
 
 #: A tree that moves this often while it is built is in nobody's hands; the reading itself waits for quiet as well.
 _TRIES: Final = 5

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from hookd.config.patterns import find_files, is_pattern
 from hookd.config.problems import ConfigInvalid, Problem
 from hookd.config.snapshot import Snapshot
-from hookd.config.strictyaml import parse_yaml
-from hookd.config.syntax import MAX_FILE_BYTES
+from hookd.config.text.strictyaml import parse_yaml
+from hookd.config.text.syntax import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

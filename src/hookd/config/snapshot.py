@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from hookd.config.patterns import RealPaths, find_files, is_pattern, pattern_root
 from hookd.config.problems import ConfigInvalid, Problem
-from hookd.config.strictyaml import parse_yaml
-from hookd.config.syntax import MAX_FILE_BYTES
+from hookd.config.text.strictyaml import parse_yaml
+from hookd.config.text.syntax import MAX_FILE_BYTES
 from hookd.core.config import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from hookd.config.strictyaml import Document
+    from hookd.config.text.strictyaml import Document
 
 #: Tries, and the pause between two of them in seconds: a file that is being replaced is whole again within 1 s.
 _TRIES: Final = 20

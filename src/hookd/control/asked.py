@@ -9,7 +9,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from hookd.config.amending import Complaint
+from hookd.config.managing.amending import Complaint
 from hookd.control.management import Conditions, ManagementRefused, refuse_definition, refuse_missing
 from hookd.core.strictjson import JsonFault, parse_json
 

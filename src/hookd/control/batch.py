@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from hookd.config.amending import Draft, amend, try_drafts
-from hookd.config.managed import file_of, remove_file, render_file, write_file
+from hookd.config.managing.amending import Draft, amend, try_drafts
+from hookd.config.managing.managed import file_of, remove_file, render_file, write_file
 from hookd.control.management import ManagementRefused, refuse_definition
 from hookd.core.instants import format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hookd.config.amending import Complaint
     from hookd.config.load import Loaded
-    from hookd.config.managed import Keyring, Removals
+    from hookd.config.managing.amending import Complaint
+    from hookd.config.managing.managed import Keyring, Removals
     from hookd.config.problems import Problem
     from hookd.control.management import Plan
     from hookd.core.config import Config

@@ -15,14 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from hookd.config.amending import Complaint
+from hookd.config.managing.amending import Complaint
 from hookd.core.ids import tenant_of
 from hookd.core.routing import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from hookd.config.managed import Written
+    from hookd.config.managing.managed import Written
 
 #: What a tenant may set, in the order in which it is written.
 SETTABLE: Final = ("name", "active", "paused", "url", "events", "filter", "test_event")

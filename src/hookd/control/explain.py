@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 import trio.lowlevel
 
-from hookd.config.compare import describe_daemon, is_reference
-from hookd.config.origins import walk_origins
+from hookd.config.comparing.compare import describe_daemon, is_reference
+from hookd.config.comparing.origins import walk_origins
 from hookd.control.describe import describe_bytes
 from hookd.control.service import ControlRefused
 from hookd.core.definition import plain_mask, write_definition, write_event_type
@@ -32,7 +32,7 @@ from hookd.store.queries import Backlog
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from hookd.config.origins import Origins
+    from hookd.config.comparing.origins import Origins
     from hookd.config.snapshot import Snapshot
     from hookd.control.service import Lent
     from hookd.core.config import Config, Webhook

@@ -21,14 +21,14 @@ from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from hookd.config.managed import Keyring, Written, etag_of, file_of, read_definition
+from hookd.config.managing.managed import Keyring, Written, etag_of, file_of, read_definition
 from hookd.core.ids import id_problem, tenant_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hookd.config.amending import Complaint
     from hookd.config.load import Loaded
+    from hookd.config.managing.amending import Complaint
     from hookd.control.callers import Caller
 
 #: Of one tenant. What a customer's program makes by mistake must not become everybody's.

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from hookd.config.managed import Written
+    from hookd.config.managing.managed import Written
     from hookd.control.callers import Caller
     from hookd.control.service import Service
     from hookd.control.writing import Done, Writer

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import trio
 
-from hookd.config.managed import Written, etag_of, file_of
-from hookd.config.managedgit import Commit, GitFailed, commit_changes, commit_rest
+from hookd.config.managing.managed import Written, etag_of, file_of
+from hookd.config.managing.managedgit import Commit, GitFailed, commit_changes, commit_rest
 from hookd.control.batch import Work, make_batch
 from hookd.control.callers import Caller
 from hookd.control.management import (

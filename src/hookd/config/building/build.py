@@ -1,0 +1,195 @@
+"""Checked files to one Config: what the files say together, cross-checked and compiled.
+
+Rules of this module:
+
+1. An id stands once in the whole tree: no file wins over another, and none is skipped.
+2. Everything is built before anything is judged, so that all problems come at once.
+3. Keys that begin with `x-` are the user's own, here as in the schema.
+4. What an earlier load has built, and what would be built as it was, is taken over (`reuse`).
+"""
+
+from __future__ import annotations
+
+import os.path
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from hookd.config.building.daemonsection import build_daemon
+from hookd.config.building.merge import Profiles, Section, overlay
+from hookd.config.building.reader import Reader
+from hookd.config.building.reuse import Kept
+from hookd.config.building.webhookset import WebhookSet
+from hookd.config.managing.managed import check_managed, check_token_profiles, managed_root
+from hookd.config.problems import did_you_mean
+from hookd.config.schema.schemas import SchemaSet
+from hookd.core.config import Config, DaemonConfig, EventType, Move
+from hookd.core.routing import OWN, build_index, revise_index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from hookd.config.building.reader import Findings
+    from hookd.config.building.sheets import Sheet
+    from hookd.config.schema.schemas import SchemaShelf
+    from hookd.core.config import Revision, Webhook
+
+#: What a section of the files holds under its names.
+_Entries = dict[str, tuple["Mapping[str, object]", Section]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """The parsed files of a config, the main file first, and what an earlier load has left."""
+
+    main: Sheet
+    included: Sequence[Sheet]
+    before: Kept = field(default_factory=Kept)
+
+    @property
+    def sheets(self) -> tuple[Sheet, ...]:
+        """All of the files."""
+        return (self.main, *self.included)
+
+
+def build_config(
+    parsed: Parsed, shelf: SchemaShelf, revise: Callable[[], Revision], findings: Findings
+) -> tuple[Config, Kept]:
+    """Build the config, and give what the next load may go on with, which holds only what no problem was found in.
+
+    The config is of use only if `findings` holds no problem then, those of the check included. `revise` is asked last,
+    when every file that counts has been read.
+    """
+    before = parsed.before
+    tree = os.path.dirname(os.path.abspath(parsed.main.file))  # noqa: PTH100, PTH120  a text, as in the snapshot
+    schemas = SchemaSet(shelf, tree, before.schemas)
+    event_types = _build_event_types(parsed, schemas, findings)
+    made = _build_webhooks(parsed, event_types, schemas, findings)
+    webhooks = made.webhooks
+    moved = _build_moved(parsed, webhooks, findings)
+    for problem in schemas.problems:
+        findings.add(problem)
+    daemon = _build_daemon(parsed.main, findings)
+    managed_dir = Reader(parsed.main.rest, Section(parsed.main, ()), findings).string("managed_dir")
+    root = managed_root(parsed.main.file, managed_dir) if managed_dir else None
+    check_managed(webhooks.values(), root, findings)
+    check_token_profiles(daemon, (name for _, name, _ in _named(parsed, "profiles")), findings)
+    old = before.index
+    index = build_index(webhooks.values()) if old is None else revise_index(old, before.webhooks, webhooks)
+    kept = Kept(
+        sheets={sheet.file: sheet for sheet in parsed.sheets},
+        built=made.built,
+        webhooks=webhooks,
+        index=index,
+        schemas=schemas.remember(),
+        shared=before.shared,
+    )
+    config = Config(
+        revision=revise(),
+        daemon=daemon,
+        event_types=MappingProxyType(event_types),
+        webhooks=MappingProxyType(webhooks),
+        moved=moved,
+        managed_dir=root,
+        managed_git=parsed.main.rest.get("managed_git") is True,
+        index=index,
+    )
+    return config, kept
+
+
+def _build_daemon(main: Sheet, findings: Findings) -> DaemonConfig:
+    value = main.section("daemon")
+    return build_daemon(Reader({} if value is None else value, Section(main, ("daemon",)), findings))
+
+
+def _build_event_types(parsed: Parsed, schemas: SchemaSet, findings: Findings) -> dict[str, EventType]:
+    types: dict[str, EventType] = {}
+    for name, (value, section) in _entries(parsed, "event_types", "event type", findings).items():
+        reader = Reader(value, section, findings)
+        if name.startswith(OWN):
+            findings.report(section.key_place(()), f"types that begin with `{OWN}` are hookd's own", "bad_name")
+        schema = reader.file_path("schema")
+        types[name] = EventType(
+            name=name,
+            description=reader.string("description") or "",
+            validator=None if schema is None else schemas.compile(schema, section.place(("schema",))),
+            require=reader.strings("require"),
+        )
+    return types
+
+
+def _build_webhooks(
+    parsed: Parsed, event_types: Mapping[str, EventType], schemas: SchemaSet, findings: Findings
+) -> WebhookSet:
+    written = parsed.main.section("defaults")
+    defaults = None if written is None else overlay(None, written, Section(parsed.main, ("defaults",)))
+    profiles = Profiles(defaults, _entries(parsed, "profiles", "profile", findings), findings.add)
+    made = WebhookSet(profiles, event_types, schemas, findings, parsed.before)
+    made.build(_list_webhooks(parsed, findings))
+    return made
+
+
+def _list_webhooks(parsed: Parsed, findings: Findings) -> list[tuple[Sheet, list[str]]]:
+    """Give the webhooks of each file, without looking at their definitions."""
+    first: dict[str, Sheet] = {}
+    listed: list[tuple[Sheet, list[str]]] = []
+    for sheet in parsed.sheets:
+        names: list[str] = []
+        for name in sheet.ids:
+            if name in first:
+                _refuse_twin(Section(sheet, ("webhooks", name)), Section(first[name], ("webhooks", name)), findings)
+            elif not name.startswith("x-"):
+                first[name] = sheet
+                names.append(name)
+        listed.append((sheet, names))
+    return listed
+
+
+def _build_moved(parsed: Parsed, webhooks: Mapping[str, Webhook], findings: Findings) -> tuple[Move, ...]:
+    moves: dict[str, tuple[Move, Section]] = {}
+    for sheet in parsed.sheets:
+        written = sheet.rest.get("moved")
+        for index, value in enumerate(written if isinstance(written, list) else ()):
+            section = Section(sheet, ("moved", index))
+            if not isinstance(value, dict):
+                continue
+            reader = Reader(value, section, findings)
+            source, target = reader.string("from"), reader.string("to")
+            if source is None or target is None:
+                findings.report(section.place(()), "an entry of `moved` needs `from` and `to`", "missing_key")
+                continue
+            if source in webhooks:
+                message = f"the webhook `{source}` is still there, so nothing of it has moved"
+                findings.report(section.place(("from",)), message, "bad_move", also=webhooks[source].place)
+            if target not in webhooks:
+                hint = did_you_mean(target, webhooks)
+                findings.report(section.place(("to",)), f"there is no webhook `{target}`", "bad_move", hint=hint)
+            if source in moves:
+                also = moves[source][1].place(("from",))
+                findings.report(section.place(("from",)), f"`{source}` is moved twice", "bad_move", also=also)
+            moves.setdefault(source, (Move(source=source, target=target), section))
+    return tuple(move for move, _ in moves.values())
+
+
+def _entries(parsed: Parsed, key: str, noun: str, findings: Findings) -> _Entries:
+    """Give what stands under a section in all files, by name; a name that stands in two places is a problem."""
+    entries: _Entries = {}
+    for section, name, value in _named(parsed, key):
+        if name in entries:
+            _refuse_twin(section, entries[name][1], findings, noun)
+        else:
+            entries[name] = value, section
+    return entries
+
+
+def _refuse_twin(section: Section, first: Section, findings: Findings, noun: str = "webhook") -> None:
+    message = f"the {noun} `{section.at[-1]}` stands in two places"
+    findings.report(section.key_place(()), message, "duplicate_id", also=first.key_place(()))
+
+
+def _named(parsed: Parsed, key: str) -> Iterator[tuple[Section, str, Mapping[str, object]]]:
+    for sheet in parsed.sheets:
+        for name, value in (sheet.section(key) or {}).items():
+            if not name.startswith("x-"):
+                # An event type without anything to say about it is `user.updated:` or `user.updated: {}`.
+                yield Section(sheet, (key, name)), name, value if isinstance(value, dict) else {}

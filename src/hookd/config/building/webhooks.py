@@ -1,0 +1,242 @@
+"""One webhook, from its merged definition.
+
+Rules of this module:
+
+1. A webhook needs a `url` and `events`; all else has a default, which stands in `core.config`.
+2. A pattern that can match nothing is a mistake: with a catalogue every pattern must match a type of it, or one of
+   hookd's own. Without a catalogue any type may come.
+3. null in place of `suspend_after` takes the built-in value away too: such a webhook is never suspended for failing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from hookd.config.building.outgoing import build_outgoing, hash_json
+from hookd.config.building.reader import Certain, Reader
+from hookd.config.building.values import parse_duration, parse_rate
+from hookd.config.problems import did_you_mean
+from hookd.core.attributes import find_fault
+from hookd.core.config import STANDARD_SCHEDULE, RetryPolicy, Trigger, Webhook, WebhookTest
+from hookd.core.filters import FilterInvalid
+from hookd.core.routing import OWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from hookd.config.building.impossible import PossiblePaths
+    from hookd.config.building.merge import Merged
+    from hookd.config.building.reader import Findings
+    from hookd.config.building.shared import Shared
+    from hookd.config.schema.schemas import SchemaSet
+    from hookd.core.config import Place
+    from hookd.core.filters import Filter
+
+#: hookd's own event types (decided with `hookd tells through hookd`): a webhook may listen to them under any catalogue.
+OWN_TYPES: Final = (
+    "hookd.config.rejected",
+    "hookd.delivery.dead",
+    "hookd.webhook.resumed",
+    "hookd.webhook.suspended",
+)
+
+_BUILT_IN: Final = RetryPolicy()
+_DEFAULTS: Final[dict[str, Any]] = {field.name: field.default for field in fields(Webhook)}
+_EXPECTED: Final[tuple[Literal["delivered", "ignored", "refused"], ...]] = ("delivered", "ignored", "refused")
+_LEAST_STATUS: Final = 100
+_MOST_STATUS: Final = 599
+_SUCCESS: Final = range(200, 300)
+
+
+class Patterns:
+    """Says of a pattern whether it can match; asked once for each pattern."""
+
+    def __init__(self, types: Iterable[str]) -> None:
+        self._types = sorted(types)
+        self._known: dict[str, bool] = {}
+
+    def can_match(self, pattern: str) -> bool:
+        """Whether some event type matches. An empty catalogue takes every type."""
+        if not self._types:
+            return True
+        if pattern not in self._known:
+            self._known[pattern] = self._find(pattern)
+        return self._known[pattern]
+
+    def nearest(self, pattern: str) -> str | None:
+        """Give the event type that a pattern was probably meant to be."""
+        return did_you_mean(pattern.removesuffix("*"), (*self._types, *OWN_TYPES))
+
+    def _find(self, pattern: str) -> bool:
+        # A prefix must name hookd's own types to match them; see `core.routing`.
+        types = OWN_TYPES if pattern.startswith(OWN) else self._types
+        if not pattern.endswith("*"):
+            return pattern in types
+        prefix = pattern[:-1]
+        first = bisect_left(types, prefix)
+        return first < len(types) and types[first].startswith(prefix)
+
+
+class WebhookBuilder:
+    """Builds the webhooks of one config; holds what they share."""
+
+    def __init__(
+        self, patterns: Patterns, possible: PossiblePaths, schemas: SchemaSet, shared: Shared, findings: Findings
+    ) -> None:
+        self._patterns = patterns
+        self._possible = possible
+        self._schemas = schemas
+        self._shared = shared
+        self._findings = findings
+
+    def build(self, name: str, merged: Merged, place: Place) -> Webhook:
+        """Build one webhook. `place` is that of its id. Problems go to the findings; the result is then of no use."""
+        reader = Reader(merged.value, merged, self._findings if merged.complete else Certain(self._findings))
+        for key in ("url", "events") if merged.complete else ():
+            if reader.find(key) is None and not self._findings.misspelt(key, place.file):
+                self._findings.report(place, f"the webhook `{name}` needs `{key}`", "missing_key")
+        outgoing = build_outgoing(reader, self._schemas, self._shared)
+        triggers = self._build_triggers(reader)
+        self._possible.check(reader, triggers, outgoing.body.template)
+        suspend_after = reader.quantity(parse_duration, "suspend_after", default=_DEFAULTS["suspend_after"])
+        return Webhook(
+            id=name,
+            place=place,
+            name=reader.string("name") or "",
+            profile=reader.string("profile"),
+            active=reader.boolean("active", default=True),
+            paused=reader.boolean("paused", default=False),
+            tenant=reader.string("tenant"),
+            url=outgoing.url,
+            require_https=outgoing.require_https,
+            triggers=triggers,
+            filter=_build_filter(reader, self._shared),
+            secrets=outgoing.secrets,
+            body=outgoing.body,
+            headers=outgoing.headers,
+            auth=outgoing.auth,
+            sign=outgoing.sign,
+            method=outgoing.method,
+            timeout=reader.quantity(parse_duration, "timeout", default=_DEFAULTS["timeout"]),
+            retry=self._shared.value(_build_retry(reader)),
+            rate=reader.quantity(parse_rate, "rate", default=None),
+            concurrency=reader.integer("concurrency", default=_DEFAULTS["concurrency"], least=1),
+            ordered=reader.boolean("ordered", default=False),
+            max_pending=reader.integer("max_pending", default=_DEFAULTS["max_pending"], least=1),
+            suspend_after=None if is_never(reader.value, "suspend_after") else suspend_after,
+            allow_networks=outgoing.allow_networks,
+            proxy=outgoing.proxy,
+            http2=outgoing.http2,
+            tls=outgoing.tls,
+            test_event=_build_test_event(reader),
+            tests=_build_tests(reader),
+            fingerprint=outgoing.fingerprint,
+            digest=hash_json({"fingerprint": outgoing.fingerprint, "definition": merged.value}),
+        )
+
+    def _build_triggers(self, reader: Reader) -> tuple[Trigger, ...]:
+        triggers: dict[str, tuple[Trigger, tuple[str | int, ...]]] = {}
+        for index, entry in enumerate(reader.items("events") or ()):
+            at: tuple[str | int, ...] = ("events", index, "event") if isinstance(entry, dict) else ("events", index)
+            pattern = reader.string(*at)
+            if pattern is None:
+                continue
+            active = not isinstance(entry, dict) or reader.boolean("events", index, "active", default=True)
+            if not pattern or "*" in pattern[:-1]:
+                reader.refuse(at, "a pattern is an event type, or the beginning of some with `*` at the end")
+            elif pattern in triggers:
+                also = reader.places.place(triggers[pattern][1])
+                message = f"the pattern `{pattern}` stands twice in `events`"
+                self._findings.report(reader.places.place(at), message, "duplicate_pattern", also=also)
+            elif not self._patterns.can_match(pattern):
+                message = f"no event type of the catalogue matches `{pattern}`"
+                reader.refuse(at, message, "unknown_event_type", hint=self._patterns.nearest(pattern))
+            triggers.setdefault(pattern, (Trigger(pattern=pattern, active=active), at))
+        return self._shared.value(tuple(trigger for trigger, _ in triggers.values()))
+
+
+def is_never(value: Mapping[str, object], key: str) -> bool:
+    """Whether null was written for a key whose built-in value null takes away."""
+    return key in value and value[key] is None
+
+
+def _build_filter(reader: Reader, shared: Shared) -> Filter | None:
+    spec = reader.mapping("filter")
+    if spec is None:
+        return None
+    try:
+        return shared.filter(spec)
+    except FilterInvalid as error:
+        for at, message in error.problems:
+            # At the key: a path or an operator stands there, and what it is compared with beside it.
+            reader.findings.report(reader.places.key_place(("filter", *at)), message, "bad_filter")
+        return None
+
+
+def _build_retry(reader: Reader) -> RetryPolicy:
+    if reader.mapping("retry") is None:
+        return _BUILT_IN
+    delays = reader.items("retry", "schedule")
+    schedule: tuple[float, ...] = STANDARD_SCHEDULE
+    if delays is not None:
+        schedule = tuple(
+            reader.quantity(parse_duration, "retry", "schedule", index, default=0.0) for index in range(len(delays))
+        )
+    jitter = reader.find("retry", "jitter")
+    if jitter is None:
+        jitter = _BUILT_IN.jitter
+    elif isinstance(jitter, bool) or not isinstance(jitter, int | float) or not 0 <= jitter <= 1:
+        reader.refuse(("retry", "jitter"), "`jitter` must be a number from 0 to 1, the part of a delay that varies")
+        jitter = 0.0
+    permanent: set[int] = set()
+    for index, status in enumerate(reader.items("retry", "permanent") or ()):
+        if isinstance(status, bool) or not isinstance(status, int) or not _LEAST_STATUS <= status <= _MOST_STATUS:
+            reader.refuse(("retry", "permanent", index), "must be an HTTP status from 100 to 599")
+        elif status in _SUCCESS:
+            reader.refuse(("retry", "permanent", index), "a 2xx status is a success and cannot be a permanent failure")
+        else:
+            permanent.add(status)
+    return RetryPolicy(
+        schedule=schedule,
+        jitter=float(jitter),
+        max_age=reader.quantity(parse_duration, "retry", "max_age", default=None),
+        permanent=frozenset(permanent),
+    )
+
+
+def _build_test_event(reader: Reader) -> Mapping[str, object] | None:
+    event = reader.mapping("test_event")
+    if event is None:
+        return None
+    kind = event.get("type")
+    # A test may stand for one of hookd's own events, which no producer may send.
+    own = isinstance(kind, str) and kind.startswith(OWN)
+    fault = None if "specversion" in event else find_fault({**event, "type": "own"} if own else event)
+    if fault is not None:
+        name = (fault.path or "/").removeprefix("/")
+        # An attribute that is not known is told at its key, where the check of the schema has told it already.
+        if not reader.findings.has_spoken(reader.places.key_place(("test_event", name))):
+            reader.refuse(("test_event", name), fault.message)
+    return event
+
+
+def _build_tests(reader: Reader) -> tuple[WebhookTest, ...]:
+    tests: list[WebhookTest] = []
+    for index, written in enumerate(reader.items("tests") or ()):
+        event = reader.mapping("tests", index, "event")
+        if not isinstance(written, dict) or event is None:
+            reader.refuse(("tests", index), "a test needs an `event`", "missing_key")
+            continue
+        tests.append(
+            WebhookTest(
+                place=reader.places.place(("tests", index)),
+                name=reader.string("tests", index, "name"),
+                event=event,
+                expect=reader.choice(_EXPECTED, "tests", index, "expect", default="delivered"),
+                expects_body="body" in written,
+                body=written.get("body"),
+            )
+        )
+    return tuple(tests)

@@ -1,0 +1,114 @@
+"""All the webhooks of a tree, each built, or taken over from an earlier load.
+
+Rules of this module:
+
+1. Taken over is what would be built as it was: the same file, laid over the same ground, with the same schema.
+2. Building goes file by file, and what was parsed of a file is let go before the next one is looked at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hookd.config.building.impossible import PossiblePaths
+from hookd.config.building.merge import Section, merge_webhook
+from hookd.config.building.reader import Reader
+from hookd.config.building.reuse import Built, hash_catalogue, hash_ground
+from hookd.config.building.webhooks import Patterns, WebhookBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from hookd.config.building.merge import Merged, Profiles
+    from hookd.config.building.reader import Findings
+    from hookd.config.building.reuse import Kept
+    from hookd.config.building.sheets import Sheet
+    from hookd.config.schema.schemas import SchemaSet
+    from hookd.core.config import EventType, Place, Webhook
+
+_SCHEMA = ("body", "schema")
+
+
+class WebhookSet:
+    """Builds the webhooks: `webhooks` by id, in the order of the files, and `built`, those without a problem."""
+
+    def __init__(
+        self,
+        profiles: Profiles,
+        event_types: Mapping[str, EventType],
+        schemas: SchemaSet,
+        findings: Findings,
+        before: Kept,
+    ) -> None:
+        self.webhooks: dict[str, Webhook] = {}
+        self.built: dict[str, Built] = {}
+        self._profiles = profiles
+        self._schemas = schemas
+        self._findings = findings
+        self._before = before.built
+        self._shared = before.shared
+        self._builder = WebhookBuilder(
+            Patterns(event_types), PossiblePaths(event_types), schemas, before.shared, findings
+        )
+        self._catalogue = hash_catalogue(event_types)
+        self._grounds: dict[str | None, str | None] = {}
+
+    def build(self, listed: Iterable[tuple[Sheet, Sequence[str]]]) -> None:
+        """Build the webhooks of these files; problems go to the findings."""
+        for sheet, names in listed:
+            for name in names:
+                known = self._before.get(name)
+                if known is None or known.sheet is not sheet or not self._holds(known):
+                    self._make(name, sheet)
+                else:
+                    self.webhooks[name] = known.webhook
+                    self.built[name] = known
+            sheet.shed()
+        self._shared.forget()
+
+    def _holds(self, built: Built) -> bool:
+        if built.ground != self._ground(built.profile):
+            return False
+        if built.schema is None:
+            return True
+        path, place = built.schema
+        if place is None:
+            below, _ = self._profiles.ground(built.profile)
+            if below is None:
+                return False
+            place = below.place(_SCHEMA)
+        return self._schemas.compile(path, place) is built.webhook.body.validator
+
+    def _ground(self, profile: str | None) -> str | None:
+        """Give the hash of what lies below a webhook of this profile; None if not all of it is there."""
+        if profile not in self._grounds:
+            merged, complete = self._profiles.ground(profile)
+            self._grounds[profile] = hash_ground(merged, self._catalogue) if complete else None
+        return self._grounds[profile]
+
+    def _make(self, name: str, sheet: Sheet) -> None:
+        written = sheet.webhooks().get(name)
+        value = written if isinstance(written, dict) else {}
+        section = Section(sheet, ("webhooks", name))
+        heard, schemas_heard = self._findings.heard, len(self._schemas.problems)
+        merged = merge_webhook(self._profiles, value, section)
+        webhook = self._builder.build(name, merged, section.key_place(()))
+        known = self._before.get(name)
+        if known is not None and known.webhook == webhook:
+            webhook = known.webhook  # another part of the file changed
+        self.webhooks[name] = webhook
+        # Also one about whose place another problem was told before: then this one is not good either.
+        is_clean = self._findings.heard == heard and len(self._schemas.problems) == schemas_heard and not sheet.problems
+        profile = value.get("profile")
+        profile = profile if isinstance(profile, str) else None
+        ground = self._ground(profile) if merged.complete and is_clean else None
+        has_schema = Reader(merged.value, merged, self._findings).find(*_SCHEMA) is not None
+        if ground is not None and has_schema is (webhook.body.validator is not None):
+            schema = self._find_schema(merged, sheet) if has_schema else None
+            self.built[name] = Built(webhook, sheet, ground, profile, schema)
+
+    def _find_schema(self, merged: Merged, sheet: Sheet) -> tuple[str, Place | None] | None:
+        """Give the file of a body's schema, and where the webhook's own file names it, if it does."""
+        path = Reader(merged.value, merged, self._findings).file_path(*_SCHEMA)
+        is_own = merged.origin(_SCHEMA)[0].document is sheet
+        return None if path is None else (path, merged.place(_SCHEMA) if is_own else None)

@@ -1,0 +1,1 @@
+"""Definitions that come through the control API: tried, written, committed."""
