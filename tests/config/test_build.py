@@ -9,25 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hookd.config.building.daemonsection import is_loopback, parse_address
-from hookd.core.config import (
-    Allow,
-    BasicAuth,
-    BearerAuth,
-    Control,
-    DaemonConfig,
-    HttpInlet,
-    Limits,
-    Move,
-    Reference,
-    ReferenceKind,
-    Retention,
-    RetryPolicy,
-    Sign,
-    Tls,
-    Token,
-    Trigger,
-    UnixInlet,
-)
+from hookd.core.config import BasicAuth, BearerAuth, Move, Reference, ReferenceKind, RetryPolicy, Sign, Tls, Trigger
+from hookd.core.daemonconfig import Allow, Control, DaemonConfig, HttpInlet, Limits, Retention, Token, UnixInlet
 from hookd.core.model import Event
 from hookd.core.paths import ABSENT
 from hookd.core.routing import route

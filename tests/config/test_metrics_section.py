@@ -8,12 +8,12 @@ import pytest
 
 from hookd.config.load import load_config
 from hookd.config.problems import ConfigInvalid
-from hookd.core.config import Metrics
+from hookd.core.daemonconfig import Metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hookd.core.config import DaemonConfig
+    from hookd.core.daemonconfig import DaemonConfig
 
 
 def load(folder: Path, daemon: str) -> DaemonConfig:

@@ -20,7 +20,7 @@ from hookd.config.reload import watch as watch_module
 from hookd.config.reload.reloader import LiveConfig, Reloader
 from hookd.config.reload.report import find_differences
 from hookd.config.reload.watch import plan_watch
-from hookd.core.config import Control, DaemonConfig, Limits
+from hookd.core.daemonconfig import Control, DaemonConfig, Limits
 from tests.config.trees import write_tree
 
 if TYPE_CHECKING:

@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from hookd.config.references import SecretReader
-from hookd.core.config import (
-    Body,
-    Config,
-    Limits,
-    Place,
-    Revision,
-    Trigger,
-    Webhook,
-)
+from hookd.core.config import Body, Config, Place, Revision, Trigger, Webhook
+from hookd.core.daemonconfig import Limits
 from hookd.core.model import Event, Outcome, Owed, Page, Phases, Response
 from hookd.core.routing import build_index
 from hookd.core.template import DEFAULT_TEMPLATE, compile_template

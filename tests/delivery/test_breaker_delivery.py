@@ -12,7 +12,8 @@ import structlog
 import trio
 from structlog.testing import capture_logs
 
-from hookd.core.config import Limits, RetryPolicy
+from hookd.core.config import RetryPolicy
+from hookd.core.daemonconfig import Limits
 from hookd.core.model import Cause, NoResponse, Outcome, Response, WebhookState
 from tests.delivery.stage import EPOCH, OK, Script, make_event, make_webhook, open_stage
 

@@ -13,8 +13,10 @@ import structlog
 import trio
 from structlog.testing import capture_logs
 
-from hookd.core.config import DAY, Limits, Move, RetryPolicy, Trigger
+from hookd.core.config import Move, RetryPolicy, Trigger
+from hookd.core.daemonconfig import Limits
 from hookd.core.model import Cause, NoResponse, Outcome, Owed, Page, Response, State, WebhookState
+from hookd.core.units import DAY
 from hookd.delivery.dispatcher import NotAttempted
 from hookd.delivery.lane import CLAIM_WEIGHT
 from hookd.delivery.lanes import MEMORY

@@ -11,7 +11,8 @@ import structlog
 import trio
 from structlog.testing import capture_logs
 
-from hookd.core.config import Limits, RetryPolicy
+from hookd.core.config import RetryPolicy
+from hookd.core.daemonconfig import Limits
 from hookd.core.model import Owed, Page, Response, State
 from hookd.delivery.lanes import MEMORY
 from hookd.store.base import Entry, New, Wants

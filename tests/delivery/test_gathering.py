@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from hookd.core.config import Limits
+from hookd.core.daemonconfig import Limits
 from hookd.delivery import recorder
 from hookd.store.memory import MemoryStore
 from tests.delivery.stage import Script, make_event, make_webhook, open_stage

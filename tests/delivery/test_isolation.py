@@ -12,8 +12,10 @@ import structlog
 import trio
 from structlog.testing import capture_logs
 
-from hookd.core.config import DAY, Limits, RetryPolicy
+from hookd.core.config import RetryPolicy
+from hookd.core.daemonconfig import Limits
 from hookd.core.model import Response, RetryAt, WebhookState
+from hookd.core.units import DAY
 from hookd.delivery.lookup import CAPACITY, Lookups
 from hookd.store.base import Wants
 from tests.delivery.stage import OK, Asked, Script, make_event, make_webhook, open_stage

@@ -21,19 +21,16 @@ from hookd.config.references import SecretReader
 from hookd.core.config import (
     Body,
     Config,
-    DaemonConfig,
     EventType,
     Fault,
-    HttpInlet,
-    Limits,
     Place,
     Reference,
     ReferenceKind,
     Revision,
-    Token,
     Trigger,
     Webhook,
 )
+from hookd.core.daemonconfig import DaemonConfig, HttpInlet, Limits, Token
 from hookd.core.model import Page, RefusalCode
 from hookd.core.routing import build_index
 from hookd.core.template import DEFAULT_TEMPLATE, compile_template

@@ -12,7 +12,8 @@ import pytest
 import trio
 import trio.testing
 
-from hookd.core.config import Allow, EventType, Fault, Limits
+from hookd.core.config import EventType, Fault
+from hookd.core.daemonconfig import Allow, Limits
 from hookd.inlet import connection as connection_module
 from hookd.inlet import unix
 from hookd.web.sockets import open_unix_listener

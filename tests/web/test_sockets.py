@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from hookd.core.config import Allow
+from hookd.core.daemonconfig import Allow
 from hookd.web.sockets import (
     AddressUnusable,
     Peer,

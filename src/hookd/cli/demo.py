@@ -24,7 +24,7 @@ from hookd.cli.receiver import Answer, Received, Receiver, format_received
 from hookd.config.load import load_config
 from hookd.config.resources import resource_path
 from hookd.core.addresses import parse_target
-from hookd.core.config import Control, Reference, UnixInlet
+from hookd.core.daemonconfig import Control, UnixInlet
 from hookd.core.signing import generate_secret, parse_secret
 from hookd.daemon.parts import Setting
 from hookd.daemon.running import Daemon
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hookd.core.addresses import Target
-    from hookd.core.config import Config, Network, Text, Tls, Webhook
+    from hookd.core.config import Config, Network, Reference, Text, Tls, Webhook
     from hookd.core.model import Secret
     from hookd.core.signing import SigningKey
     from hookd.delivery.sender import Progress

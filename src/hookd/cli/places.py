@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from hookd.cli.errors import CliError, ExitCode
-from hookd.core.config import DaemonConfig, UnixInlet
+from hookd.core.daemonconfig import DaemonConfig, UnixInlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,7 @@ import click
 
 from hookd import __version__
 from hookd.cli.errors import CliError, ExitCode
-from hookd.core.config import DaemonConfig, UnixInlet
+from hookd.core.daemonconfig import DaemonConfig, UnixInlet
 
 _UNITS: Final = "etc/systemd/system"
 #: What stands in `systemd/`, and where it goes below the root.

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Final
 
 from hookd.control.callers import Caller
 from hookd.control.management_api import MOST_BODY_BYTES, OPENAPI_PATH
-from hookd.core.config import MIB, ReferenceKind
+from hookd.core.config import ReferenceKind
+from hookd.core.units import MIB
 from hookd.web.messages import Admission, Request, Response
 from hookd.web.problem import problem
 from hookd.web.tokens import Tokens
 
 if TYPE_CHECKING:
     from hookd.config.references import Secrets
-    from hookd.core.config import ControlToken, Reference
+    from hookd.core.config import Reference
+    from hookd.core.daemonconfig import ControlToken
     from hookd.web.messages import Admit
 
 #: A test event may be as large as an event; see `daemon.limits.event_bytes`.

@@ -19,8 +19,9 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from hookd.core.addresses import TargetInvalid, parse_target, tells_secret
-from hookd.core.config import DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND, BasicAuth, BearerAuth, Reference
+from hookd.core.config import BasicAuth, BearerAuth, Reference
 from hookd.core.proxies import parse_proxy
+from hookd.core.units import DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

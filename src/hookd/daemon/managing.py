@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from hookd.config.load import Loaded
     from hookd.config.references import Secrets
-    from hookd.core.config import DaemonConfig
+    from hookd.core.daemonconfig import DaemonConfig
     from hookd.daemon.parts import Parts
 
 #: As Standard Webhooks recommends; it takes 24 to 64.

@@ -27,7 +27,7 @@ import trio
 
 from hookd import __version__
 from hookd.config.reload.reloader import LiveConfig
-from hookd.core.config import HttpInlet, UnixInlet
+from hookd.core.daemonconfig import HttpInlet, UnixInlet
 from hookd.daemon.managing import Managing
 from hookd.daemon.parts import bind, build_parts, read_clock
 from hookd.daemon.telling import Telling

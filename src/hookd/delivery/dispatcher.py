@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from hookd.config.references import Secrets
-    from hookd.core.config import Config, Limits, Webhook
+    from hookd.core.config import Config, Webhook
+    from hookd.core.daemonconfig import Limits
     from hookd.core.model import Claim, Result
     from hookd.delivery.lane import Figures, Lane
     from hookd.delivery.news import News

@@ -32,7 +32,8 @@ from hookd.delivery.slots import Slots
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from hookd.core.config import Limits, Webhook
+    from hookd.core.config import Webhook
+    from hookd.core.daemonconfig import Limits
     from hookd.core.model import Claim, WebhookState
 
 #: DESIGN decision 9: what all claims in memory may weigh.

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hookd.config.references import Secrets
-    from hookd.core.config import HttpInlet, Limits
+    from hookd.core.daemonconfig import HttpInlet, Limits
     from hookd.core.model import Reply
     from hookd.core.wire import Incoming, Line
     from hookd.inlet.intake import Intake, Ticket

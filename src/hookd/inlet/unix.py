@@ -24,7 +24,7 @@ from hookd.web.sockets import allowed, peer_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from hookd.core.config import Allow, Limits
+    from hookd.core.daemonconfig import Allow, Limits
     from hookd.inlet.intake import Intake
 
 log = structlog.get_logger()

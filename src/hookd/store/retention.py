@@ -12,7 +12,7 @@ from hookd.store.base import Policy, StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hookd.core.config import Retention
+    from hookd.core.daemonconfig import Retention
     from hookd.store.base import Store
 
 log = structlog.get_logger()

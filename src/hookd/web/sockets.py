@@ -30,7 +30,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hookd.core.config import Allow
+    from hookd.core.daemonconfig import Allow
 
 #: `sun_path` holds 108 bytes, the last of which is the NUL (unix(7)).
 MAX_PATH_BYTES = 107

@@ -23,7 +23,7 @@ from hookd.config.building.webhookset import WebhookSet
 from hookd.config.managing.managed import check_managed, check_token_profiles, managed_root
 from hookd.config.problems import did_you_mean
 from hookd.config.schema.schemas import SchemaSet
-from hookd.core.config import Config, DaemonConfig, EventType, Move
+from hookd.core.config import Config, EventType, Move
 from hookd.core.routing import OWN, build_index, revise_index
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hookd.config.building.sheets import Sheet
     from hookd.config.schema.schemas import SchemaShelf
     from hookd.core.config import Revision, Webhook
+    from hookd.core.daemonconfig import DaemonConfig
 
 #: What a section of the files holds under its names.
 _Entries = dict[str, tuple["Mapping[str, object]", Section]]

@@ -13,7 +13,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Literal
 
 from hookd.config.building.values import parse_duration, parse_mode, parse_size
-from hookd.core.config import (
+from hookd.core.config import Reference
+from hookd.core.daemonconfig import (
     Allow,
     Control,
     ControlToken,
@@ -21,7 +22,6 @@ from hookd.core.config import (
     HttpInlet,
     Limits,
     Metrics,
-    Reference,
     Retention,
     Token,
     UnixInlet,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from hookd.core.config import DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND
+from hookd.core.units import DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND
 
 _DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _SIZE: Final = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB|TiB)")

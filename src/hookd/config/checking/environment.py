@@ -24,7 +24,8 @@ from hookd.config.problems import Problem, did_you_mean
 from hookd.config.references import SecretReader, SecretUnreadable
 from hookd.config.text.written import Use, find_texts
 from hookd.core.addresses import TargetInvalid, header_problem, parse_target
-from hookd.core.config import Reference, ReferenceKind, UnixInlet
+from hookd.core.config import Reference, ReferenceKind
+from hookd.core.daemonconfig import UnixInlet
 from hookd.core.proxies import parse_proxy
 from hookd.core.signing import SecretInvalid, parse_secret
 

@@ -30,7 +30,8 @@ from hookd.core.jsonvalues import same_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from hookd.core.config import Config, DaemonConfig
+    from hookd.core.config import Config
+    from hookd.core.daemonconfig import DaemonConfig
 
 REFERENCE_KINDS: Final = frozenset(kind.value for kind in ReferenceKind)
 #: What is data rather than settings: a mapping of one key that looks like a reference is none there.

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from hookd.config.building.reader import Findings
-    from hookd.core.config import DaemonConfig, Webhook
+    from hookd.core.config import Webhook
+    from hookd.core.daemonconfig import DaemonConfig
 
 #: Of an id in the name of its file; neither a tenant nor an id has one.
 _SLASH: Final = "+"

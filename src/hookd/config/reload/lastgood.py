@@ -29,7 +29,7 @@ from hookd.config.load import Loaded, load_snapshot
 from hookd.config.problems import ConfigInvalid, Problem
 from hookd.config.reload.broken import read_daemon_section
 from hookd.config.snapshot import Snapshot
-from hookd.core.config import DaemonConfig
+from hookd.core.daemonconfig import DaemonConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hookd.config.problems import Problem
-    from hookd.core.config import Config, DaemonConfig, Revision
+    from hookd.core.config import Config, Revision
+    from hookd.core.daemonconfig import DaemonConfig
 
 #: Names in a log line.
 NAMES: Final = 20

@@ -13,7 +13,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from hookd.config.problems import ConfigInvalid, Problem
-from hookd.core.config import MIB, Place
+from hookd.core.config import Place
+from hookd.core.units import MIB
 
 if TYPE_CHECKING:
     from yaml.error import MarkedYAMLError
