@@ -154,7 +154,7 @@ def test_descriptors_are_those_of_this_process_and_go_no_further() -> None:
         "os.environ['LISTEN_PID'] = str(os.getpid())\n"
         "print(take_descriptors())\n"
         "print(take_descriptors())\n"
-        "print(sorted(name for name in os.environ if name.startswith('LISTEN')))\n"
+        "print(sorted(name for name in os.environ if name.startswith('LISTEN')), flush=True)\n"
         "os.execv('/bin/sh', ['sh', '-c', 'test -e /proc/self/fd/3 && echo leaked'])\n"
     )
     with socket.socket(socket.AF_UNIX) as listener:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hookd.cli import systemd
-from tests.e2e.house import ROOT, hookd
+from tests.e2e.house import hookd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def test_it_writes_units_with_the_paths_of_this_installation(tmp_path: Path) -> 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 def test_systemd_understands_what_it_writes(tmp_path: Path) -> None:
-    install(tmp_path, program=str(ROOT / ".venv/bin/hookd") if (ROOT / ".venv/bin/hookd").exists() else "/bin/true")
+    install(tmp_path, program="/usr/bin/true")  # systemd only asks whether it can be run
     units = sorted((tmp_path / "etc/systemd/system").glob("hookd*.s[eo]*"))
     units = [unit for unit in units if unit.is_file()]
     assert len(units) == 4
