@@ -28,6 +28,7 @@ from tests.benchmarks.throughput import (
     measure_batches,
     measure_end_to_end,
     measure_http,
+    measure_on_one_core,
     measure_production,
     measure_socket,
 )
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 MEASUREMENTS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "end-to-end": measure_end_to_end,
+    "one-core": measure_on_one_core,
     "production": measure_production,
     "socket": measure_socket,
     "http": measure_http,

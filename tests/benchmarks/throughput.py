@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import statistics
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tests.benchmarks.ceilings import measure_client, measure_commit, measure_loop
@@ -158,6 +160,21 @@ def measure_end_to_end(bench: Bench) -> list[Row]:
             least=8,
         ),
     ]
+
+
+def measure_on_one_core(bench: Bench) -> list[Row]:
+    """Measure end to end once more, with producer, daemon and receiver on one core.
+
+    There the ceiling pays for its receiver as we do for ours, so the ratio is that of the work, and not of how well it
+    spreads over cores: on two, the bare loop has one to itself and its receiver the other.
+    """
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})  # what is started meanwhile inherits it
+    try:
+        row, _ = measure_end_to_end(bench)
+    finally:
+        os.sched_setaffinity(0, cores)
+    return [replace(row, what="end to end, all on one core")]
 
 
 def measure_production(bench: Bench) -> list[Row]:

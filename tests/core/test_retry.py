@@ -69,9 +69,19 @@ def test_every_status_has_its_word_cause_and_verdict(status: int) -> None:
     assert classify(response) == ("rejected", cause)
     assert judge(response) == retry(5)
     assert judge(response, attempt=2) == retry(300)
-    assert judge(response, attempt=3) == Dead(cause=Cause.EXHAUSTED)
+    # What is gone is held with its webhook, on the last step too: see the next test.
+    assert status == 410 or judge(response, attempt=3) == Dead(cause=Cause.EXHAUSTED)
     assert judge(response, once=True) == Dead(cause=Cause.TEST)
     assert judge(response, policy=RetryPolicy(permanent=frozenset({status}))) == Dead(cause=Cause.PERMANENT)
+
+
+def test_410_holds_what_another_status_would_end() -> None:
+    gone = Response(status=410)
+    assert judge(gone, attempt=3) == retry(300)
+    assert judge(gone, attempt=99) == retry(300)
+    assert judge(gone, policy=RetryPolicy(schedule=())) == retry(0)
+    assert judge(gone, policy=RetryPolicy(schedule=(5.0,), jitter=0.0, max_age=1.0)) == retry(5)
+    assert judge(Response(status=410, headers=(("webhook-delivery", "abort-message"),))) == Dead(cause=Cause.ABORTED)
 
 
 @pytest.mark.parametrize("outcome", NO_RESPONSE, ids=lambda outcome: outcome.cause)
@@ -142,7 +152,7 @@ def test_no_verdict_lies_in_the_past_or_beyond_its_bounds(  # noqa: PLR0917  giv
 ) -> None:
     policy = RetryPolicy(schedule=tuple(schedule), jitter=share, max_age=max_age)
     verdict = judge(outcome, policy=policy, attempt=attempt, jitter=jitter)
-    if isinstance(verdict, RetryAt):
+    if isinstance(verdict, RetryAt) and not (isinstance(outcome, Response) and outcome.status == 410):
         delay = schedule[attempt - 1]
         assert verdict.due_at >= NOW
         assert abs(verdict.due_at - NOW - delay * 1000) <= delay * share * 1000 + 1

@@ -365,6 +365,7 @@ async def test_a_410_suspends_holds_and_tells(autojump_clock: MockClock) -> None
         assert [(line["event"], line["webhook"], line["cause"]) for line in logged] == [
             ("webhook.suspended", "crm", "gone")
         ]
+        assert (stage.lines[0]["cause"], stage.lines[0]["next_attempt_at"]) == ("gone", None)
         row = await stage.backlog()
         assert (row.pending, row.held, row.state.suspended_cause) == (6, 6, "gone")
         with capture_logs() as logged:

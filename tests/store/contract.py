@@ -307,6 +307,20 @@ class RecordContract:
         assert (row.state, row.attempts, row.due_at) == (State.PENDING, 1, NOW + 5000)
         assert (await backlog(store)).next_due_at == NOW + 5000
 
+    @pytest.mark.parametrize(("opens_at", "told"), [(None, None), (NOW + 9, NOW + 9), (NOW, NOW + 1)])
+    async def test_an_attempt_tells_when_the_next_one_may_come_and_the_delivery_when_it_is_due(
+        self, store: Store, opens_at: int | None, told: int | None
+    ) -> None:
+        await bind(store, "a")
+        owed = (Owed(webhook="a", order_key="k"),)
+        [one] = claims_of(await accept_one(store, Owing(event=make_event("e1"), owed=owed)))
+        await accept_one(store, Owing(event=make_event("e2"), owed=owed))
+        await store.record([result_of(one, RetryAt(due_at=NOW + 1, opens_at=opens_at))], [], NOW)
+        [row] = await attempts(store)
+        assert row.next_attempt_at == told
+        assert ids(await claim(store, now=NOW)) == []  # the one after it still waits for it
+        assert ids(await claim(store, now=NOW + 1)) == ["e1"]
+
     async def test_every_attempt_is_in_the_log(self, store: Store) -> None:
         await bind(store, "a")
         event = make_event("e1", tenant="acme")

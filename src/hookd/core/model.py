@@ -244,9 +244,19 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RetryAt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Try again at `due_at`."""
+    """Try again at `due_at`, which is the schedule's word; its webhook may attempt nothing before `opens_at`.
+
+    `opens_at` None: the webhook is suspended, and nobody knows until when. It is for those who read of the attempt: a
+    webhook that is resumed or mended sooner is not kept waiting by it.
+    """
 
     due_at: int
+    opens_at: int | None = 0
+
+    @property
+    def planned_at(self) -> int | None:
+        """When the next attempt may be expected, if that is known."""
+        return None if self.opens_at is None else max(self.due_at, self.opens_at)
 
 
 class Dead(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -7,9 +7,10 @@ Rules of this module:
    said by the webhook (`permanent`), or by the receiver (`webhook-delivery: abort-message`).
 2. The schedule alone delays a delivery. A receiver's Retry-After pauses its webhook (`pause_of`), not this delivery,
    so waiting costs no attempt and a receiver cannot exhaust a schedule by asking us to wait.
-3. Age counts from `aging_since`, which leaves out the time that a delivery was held. A retry that would come later
+3. 410 suspends the webhook and holds the delivery, on the last step too: nobody has looked yet at what is gone.
+4. Age counts from `aging_since`, which leaves out the time that a delivery was held. A retry that would come later
    than `max_age` is not planned: the delivery is dead now, with that cause, rather than waiting for nothing.
-4. Time and randomness are arguments. Nothing here overflows: an attempt past the schedule is simply past it.
+5. Time and randomness are arguments. Nothing here overflows: an attempt past the schedule is simply past it.
 """
 
 from __future__ import annotations
@@ -99,11 +100,12 @@ def decide(
     ended = None if response is None else _ended(policy, response)
     if ended is not None:
         return Dead(cause=ended)
-    if attempt > len(policy.schedule):
+    held = response is not None and response.status == GONE
+    if attempt > len(policy.schedule) and not held:
         return Dead(cause=Cause.EXHAUSTED)
-    delay = policy.schedule[attempt - 1]
+    delay = policy.schedule[min(attempt, len(policy.schedule)) - 1] if policy.schedule else 0.0
     due_at = now + max(0, round(delay * (1.0 + policy.jitter * jitter) * 1000.0))
-    if policy.max_age is not None and due_at > aging_since + policy.max_age * 1000.0:
+    if policy.max_age is not None and not held and due_at > aging_since + policy.max_age * 1000.0:
         return Dead(cause=Cause.EXPIRED)
     return RetryAt(due_at=due_at)
 

@@ -93,7 +93,7 @@ class Dispatcher:
             now=due,
             clock=trio.current_time,
             return_claims=self._recorder.give_back,
-            gate_shut=self._gate_shut,
+            gate_shut=lambda: self._feeder.gates_changed(),
             webhook=self._webhook,
         )
         self._attempter = Attempter(
@@ -294,6 +294,7 @@ class Dispatcher:
                 self._lanes.trust(lane)
             if lesson is Lesson.OPEN:
                 self._lanes.look_again(lane)
+            finished.verdict = self._watch.plan(claim.webhook, finished.verdict)
         self._recorder.add(finished)
 
     # ----------------------------------------------------------------- between the parts
@@ -307,9 +308,6 @@ class Dispatcher:
                 lane.short = True
                 if self._feeder.wants(lane):
                     self._feeder.ask()
-
-    def _gate_shut(self) -> None:
-        self._feeder.gates_changed()
 
     def _leapt(self, milliseconds: int) -> None:
         self._watch.shift(milliseconds)

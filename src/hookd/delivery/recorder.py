@@ -288,6 +288,7 @@ def describe(result: Result) -> Fields:
     """Give the fields of an attempt's canonical log line (DESIGN 2.5)."""
     claim, attempt, verdict = result.claim, result.attempt, result.verdict
     event = claim.event
+    planned_at = verdict.planned_at if isinstance(verdict, RetryAt) else None
     fields: Fields = {
         "webhook": claim.webhook,
         "tenant": event.tenant,
@@ -299,7 +300,7 @@ def describe(result: Result) -> Fields:
         "cause": attempt.cause,
         "status": attempt.status,
         "duration_ms": round(attempt.duration_ms, 3),
-        "next_attempt_at": format_instant(verdict.due_at) if isinstance(verdict, RetryAt) else None,
+        "next_attempt_at": None if planned_at is None else format_instant(planned_at),
         "revision": attempt.revision,
     }
     if event.traceparent is not None:

@@ -23,7 +23,7 @@ import trio
 
 from hookd.core.breaker import CLOSED, Breaker, fails, weigh
 from hookd.core.instants import format_instant
-from hookd.core.model import Page, WebhookState
+from hookd.core.model import Page, RetryAt, WebhookState
 from hookd.core.retry import classify
 from hookd.delivery.health import FOREVER, closed_for, has_gates, learn, succeeded
 from hookd.delivery.news import NO_NEWS
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hookd.core.config import Config, Webhook
-    from hookd.core.model import Outcome
+    from hookd.core.model import Outcome, Verdict
     from hookd.delivery.news import News
     from hookd.store.base import Change, Store
 
@@ -123,6 +123,17 @@ class Watch:
             self._news.suspended(after)
         was, wait = closed_for(before, now), closed_for(after, now)
         return Lesson.LEARNT if wait == was else Lesson.SHUT if wait > was else Lesson.OPEN
+
+    def plan(self, webhook: str, verdict: Verdict) -> Verdict:
+        """Say in a verdict how long the webhook attempts nothing, as it now stands: for those who read of it."""
+        if not isinstance(verdict, RetryAt):
+            return verdict
+        state = self.states.get(webhook)
+        if state is None or not has_gates(state):
+            return verdict
+        now = self._now()
+        wait = closed_for(state, now)
+        return RetryAt(due_at=verdict.due_at, opens_at=None if wait == FOREVER else now + round(wait * 1000.0))
 
     def latest(self) -> int:
         """Give the latest instant at which, as far as is known, anything was attempted; 0: never."""

@@ -154,7 +154,7 @@ class MemoryStore:
             delivery=delivery.seq,
             webhook=delivery.webhook,
             attempt=result.attempt,
-            next_at=verdict.due_at if isinstance(verdict, RetryAt) else None,
+            next_at=verdict.planned_at if isinstance(verdict, RetryAt) else None,
         )
         if result.exchange is not None:
             kept = tables.exchanges.setdefault(delivery.webhook, [])

@@ -63,10 +63,11 @@ def record_results(
             continue
         draft.void(result.claim.lease, lease)
         draft.counters.attempt = attempt = draft.counters.attempt + 1
-        next_at = result.verdict.due_at if isinstance(result.verdict, RetryAt) else None
+        retried = isinstance(result.verdict, RetryAt)
+        next_at = result.verdict.planned_at if isinstance(result.verdict, RetryAt) else None
         _add_attempt(attempts, attempt, lease, result, next_at)
         _add_verdict(deliveries, draft, lease, result, now)
-        if next_at is None and lease.order_key is not None:
+        if not retried and lease.order_key is not None:
             ended[lease.key, lease.order_key] = None
         if result.exchange is not None:
             exchanges.setdefault(lease.key, []).append((attempt, result.exchange))
