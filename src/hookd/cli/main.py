@@ -74,6 +74,14 @@ class _Verbs(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101  every entry of the table names one
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Call the verb. When the reader of our output has gone (`| head`), that is its end: click would make it 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _drop_output()
+            return ExitCode.FINE
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's
         """List the verbs without importing them."""
         with formatter.section("Verbs"):
