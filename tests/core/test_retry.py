@@ -144,7 +144,9 @@ def test_retry_after_does_not_change_the_schedule() -> None:
     share=st.floats(0, 1),
     jitter=st.floats(-1, 1),
     max_age=st.none() | st.floats(0, 86_400 * 365),
-    outcome=st.sampled_from([*NO_RESPONSE, *(Response(status=status) for status in range(200, 600, 7))]),
+    outcome=st.sampled_from(
+        [*NO_RESPONSE, Response(status=410), *(Response(status=status) for status in range(200, 600, 7))]
+    ),
 )
 @settings(max_examples=200)
 def test_no_verdict_lies_in_the_past_or_beyond_its_bounds(  # noqa: PLR0917  given by name
@@ -152,11 +154,12 @@ def test_no_verdict_lies_in_the_past_or_beyond_its_bounds(  # noqa: PLR0917  giv
 ) -> None:
     policy = RetryPolicy(schedule=tuple(schedule), jitter=share, max_age=max_age)
     verdict = judge(outcome, policy=policy, attempt=attempt, jitter=jitter)
-    if isinstance(verdict, RetryAt) and not (isinstance(outcome, Response) and outcome.status == 410):
-        delay = schedule[attempt - 1]
+    if isinstance(verdict, RetryAt):
+        gone = isinstance(outcome, Response) and outcome.status == 410
+        delay = (schedule or [0])[-1] if gone and attempt > len(schedule) else schedule[attempt - 1]
         assert verdict.due_at >= NOW
         assert abs(verdict.due_at - NOW - delay * 1000) <= delay * share * 1000 + 1
-        assert max_age is None or verdict.due_at <= NOW + max_age * 1000
+        assert gone or max_age is None or verdict.due_at <= NOW + max_age * 1000
     else:
         assert isinstance(verdict, Delivered) or verdict.cause in {Cause.EXHAUSTED, Cause.EXPIRED}
 
