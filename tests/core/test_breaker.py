@@ -42,7 +42,6 @@ def test_what_is_ours_is_what_never_left_us_for_a_fault_of_ours() -> None:
         "body_schema",
         "secret_unreadable",
         "request_invalid",
-        "shutdown",
         "internal",
     }
 

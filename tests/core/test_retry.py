@@ -34,7 +34,7 @@ NO_RESPONSE = [
             ),
             False,
         ),
-        ((Cause.TIMEOUT, Cause.RESET, Cause.RESPONSE_MALFORMED, Cause.SHUTDOWN, Cause.INTERNAL), True),
+        ((Cause.TIMEOUT, Cause.RESET, Cause.RESPONSE_MALFORMED, Cause.INTERNAL), True),
     )
     for cause in causes
 ]

@@ -311,6 +311,7 @@ async def test_a_retry_after_pauses_the_webhook_and_costs_no_attempt(status: int
         assert [round(at - sender.times[0]) for at in sender.times[:2]] == [0, 1000]
         assert sender.times[-1] - sender.times[0] < 1011
         assert {row.attempt.number for row in await stage.attempts()} == {1, 2}
+        assert stage.lines[0]["next_attempt_at"] == "2027-01-15T08:16:40.000Z"  # not in 10 s, as its schedule says
         assert (await stage.backlog()).state.failing_since is None
 
 

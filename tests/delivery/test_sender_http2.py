@@ -370,10 +370,12 @@ async def test_a_body_that_is_cut_does_not_undo_the_status(ca: trustme.CA, ca_pa
     [
         b"\x00\x00\x05\x01\x05\x00\x00\x00\x01\xff\xff\xff\xff\xff",  # headers that are no HPACK
         b"\x00\x00\x06\x01\x05\x00\x00\x00\x01\x08\x04abcd",  # a status that is no number
-        pytest.param(
-            b"\x00\x00\x01\x01\x05\x00\x00\x00\x01\x84",  # a :path instead of a status
-            marks=pytest.mark.xfail(reason="httpcore takes a head without a status for a 200"),
-        ),
+        b"\x00\x00\x01\x01\x05\x00\x00\x00\x01\x84",  # a :path instead of a status
+        b"\x00\x00\x00\x01\x05\x00\x00\x00\x01",  # a head of nothing
+        b"\x00\x00\x02\x01\x05\x00\x00\x00\x01\x88\x8d",  # 200 and 404 at once
+        b"\x00\x00\x05\x01\x05\x00\x00\x00\x01\x08\x03+20",  # a status that Python would read as 20
+        b"\x00\x00\x05\x01\x05\x00\x00\x00\x01\x08\x03 20",
+        b"\x00\x00\x02\x01\x0d\x00\x00\x00\x01\x01\x88",  # padding as long as what it pads
         b"\x00\x00\x02\x00\x00\x00\x00\x00\x01hi",  # a body before its head
         b"\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00",  # a window that grows by nothing
     ],

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.hostile import Fleet, chance_of, until
+from tests.e2e.hostile import Fleet, Street, chance_of, until
+from tests.e2e.test_hostile import CASES, Case, make_contexts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.e2e.hostile import Seen
     from tests.e2e.house import Daemon
@@ -46,11 +48,33 @@ MANNERS = {
     6: "refuses_some",
     7: "slow",
     8: "closes_some",
+    9: "hostile",
+    10: "hostile",
+    11: "hostile",
 }
+
+#: What the hostile ones do: each manner that reads the request of every attempt and then misbehaves in its own way.
+#: Left out are those that stand for a single exchange, and floods of frames, which cost a core each for as long as they
+#: last.
+HOSTILE: dict[str, Case] = {
+    name: case
+    for name, case in CASES.items()
+    if case.manner is not None
+    and case.second is None
+    and case.events == ("small",)
+    and case.timeout <= 1.0
+    and name not in {"closes-when-reused", "h2-settings-flood", "h2-pings-flood"}
+}
+NAMES = [*HOSTILE]
 
 
 def manner_of(number: int) -> str:
     return MANNERS.get(number % 20, "healthy")
+
+
+def hostile_of(number: int) -> str:
+    """Give which of the hostile manners an endpoint has: there are 150 of them, so each manner has one at least."""
+    return NAMES[(number // 20 * 3 + number % 20 - 9) % len(NAMES)]
 
 
 class Behaviour:
@@ -82,21 +106,42 @@ def fleet() -> Iterator[Fleet]:
     one.close()
 
 
-def yaml_of(fleet: Fleet) -> str:
+@pytest.fixture
+def street(tmp_path: Path) -> Iterator[Street]:
+    contexts = make_contexts(tmp_path)
+    manners = {name: case.manner for name, case in HOSTILE.items() if case.manner is not None}
+    one = Street(manners, {name: contexts[case.tls] for name, case in HOSTILE.items() if case.tls in contexts})
+    yield one
+    one.close()
+
+
+def yaml_of(fleet: Fleet, street: Street) -> str:
     webhooks = []
     for number in range(ENDPOINTS):
         manner = manner_of(number)
-        port = 9 if manner == "refuses" else fleet.port
+        url = f"http://127.0.{1 + number // 250}.{1 + number % 250}:{9 if manner == 'refuses' else fleet.port}"
+        impatient = manner == "hangs"
+        tls = ""
+        if manner == "hostile":
+            name = hostile_of(number)
+            case = HOSTILE[name]
+            impatient = ends_at_deadline(case)
+            url = f"{'https' if case.tls else 'http'}://127.0.0.1:{street[name].port}"
+            tls = f"\n    tls: {{ca: ca.pem}}\n    http2: {str(case.http2).lower()}" if case.tls else ""
         webhooks.append(
             f"""
   w{number}:
-    url: http://127.0.{1 + number // 250}.{1 + number % 250}:{port}/w{number}
+    url: {url}/w{number}
     allow_networks: [127.0.0.0/8]
     events: [all, t{number % TYPES}]
-    timeout: {"1s" if manner == "hangs" else "8s"}
-    retry: {{schedule: [{", ".join(["50ms"] * STEPS)}], jitter: 0.5}}"""
+    timeout: {"1s" if impatient else "8s"}
+    retry: {{schedule: [{", ".join(["50ms"] * STEPS)}], jitter: 0.5}}{tls}"""
         )
     return f"  drain_timeout: 5s\nwebhooks:{''.join(webhooks)}\n"
+
+
+def ends_at_deadline(case: Case) -> bool:
+    return case.least > 0
 
 
 Key = tuple[str, str]  # webhook, event
@@ -107,9 +152,9 @@ def key_of(seen: Seen) -> Key:
 
 
 def test_every_delivery_ends_in_one_state_and_all_witnesses_agree(
-    daemon_of: Callable[..., Daemon], fleet: Fleet
+    daemon_of: Callable[..., Daemon], fleet: Fleet, street: Street
 ) -> None:
-    daemon = daemon_of(yaml_of(fleet)).start()
+    daemon = daemon_of(yaml_of(fleet, street)).start()
     owed: dict[str, int] = {}
 
     def send(*types: str) -> None:
@@ -141,11 +186,15 @@ def test_every_delivery_ends_in_one_state_and_all_witnesses_agree(
     store = Store(daemon)
     check_states(store, owed)
     check_receivers(store, fleet.seen, kills)
+    check_hostile(store, street, len(kills))
     check_log(store, daemon.lines, len(kills))
     for row in store.deliveries:
         manner = manner_of(int(row["webhook"][1:]))
         if manner in {"healthy", "slow"}:
             assert row["state"] == "delivered", row
+        elif manner == "hostile" and not ends_at_deadline(HOSTILE[hostile_of(int(row["webhook"][1:]))]):
+            delivers = HOSTILE[hostile_of(int(row["webhook"][1:]))].outcome[0] == "delivered"
+            assert (row["state"] == "delivered") == delivers, row
         elif manner in {"fails", "not_found", "hangs", "closes", "gone", "refuses"}:
             assert row["state"] != "delivered", row
         if manner == "gone":
@@ -236,6 +285,8 @@ def check_receivers(store: Store, seen: list[Seen], kills: list[tuple[float, flo
     assert all(len(of_one) == 1 for of_one in ids.values())
     assert len({delivery for of_one in ids.values() for delivery in of_one}) == len(ids)
     for key, attempts in store.attempts.items():
+        if manner_of(int(key[0][1:])) == "hostile":
+            continue
         recorded = Counter(map(status_of, attempts))
         not_seen = recorded - saw[key]
         assert set(not_seen) <= {None}, (key, not_seen, attempts)
@@ -245,8 +296,36 @@ def check_receivers(store: Store, seen: list[Seen], kills: list[tuple[float, flo
             times = [(each.at, each.status) for each in seen if key_of(each) == key]
             pytest.fail(f"{key} came too often: {times}; kills: {kills}; recorded: {attempts}")
     # Who answered 200 once has it, and hookd knows.
-    done = {(row["webhook"], row["event"]) for row in store.deliveries if row["state"] == "delivered"}
+    done = {
+        (row["webhook"], row["event"])
+        for row in store.deliveries
+        if row["state"] == "delivered" and manner_of(int(row["webhook"][1:])) != "hostile"
+    }
     assert {key for key, statuses in saw.items() if statuses[200]} == done
+
+
+def check_hostile(store: Store, street: Street, kills: int) -> None:
+    """Each attempt came to what its receiver's manner must come to; what was read there is what was recorded."""
+    read: Counter[Key] = Counter()
+    for name in HOSTILE:
+        for request in street[name].requests:
+            head, _, body = request.partition(b"\r\n\r\n")
+            read[head.split(b" ")[1][1:].decode(), json.loads(body)["data"]["id"]] += 1
+    attempted = set()
+    for (webhook, event), attempts in store.attempts.items():
+        if manner_of(int(webhook[1:])) != "hostile":
+            continue
+        name = hostile_of(int(webhook[1:]))
+        case = HOSTILE[name]
+        attempted.add(name)
+        for each in attempts:
+            found = (each["outcome"], each["cause"])
+            # On a busy machine a second may be over before there is a connection, or a whole head.
+            late = ends_at_deadline(case) and each["cause"] in {"timeout", "connect_timeout"}
+            assert late or (found, each["status"]) == (case.outcome, case.status), (name, each)
+        if street[name].requests and not ends_at_deadline(case):
+            assert 0 <= read[webhook, event] - len(attempts) <= kills, (name, attempts)
+    assert attempted == set(HOSTILE)
 
 
 def status_of(attempt: dict[str, Any]) -> int | None:

@@ -44,7 +44,6 @@ OURS: Final = frozenset(
         Cause.BODY_SCHEMA,
         Cause.SECRET_UNREADABLE,
         Cause.REQUEST_INVALID,
-        Cause.SHUTDOWN,
         Cause.INTERNAL,
     }
 )

@@ -159,7 +159,6 @@ class Cause(StrEnum):
     TIMEOUT = "timeout"
     RESET = "reset"
     RESPONSE_MALFORMED = "response_malformed"
-    SHUTDOWN = "shutdown"
     INTERNAL = "internal"
     # why a delivery ended
     EXHAUSTED = "exhausted"  # the schedule has no further step

@@ -93,7 +93,7 @@ class Dispatcher:
             now=due,
             clock=trio.current_time,
             return_claims=self._recorder.give_back,
-            gate_shut=lambda: self._feeder.gates_changed(),
+            gate_shut=lambda: self._feeder.gates_changed(),  # noqa: PLW0108  the feeder is made after the lanes
             webhook=self._webhook,
         )
         self._attempter = Attempter(
