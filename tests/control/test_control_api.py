@@ -218,6 +218,23 @@ async def test_redrive_takes_what_is_named(tmp_path: Path, config: Config) -> No
         assert room.woken == 5
 
 
+async def test_a_redrive_may_be_had_in_slices(tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hookd.control.service.CHUNK", 2)
+    async with open_room(tmp_path, config) as room:
+        for number in range(5):
+            for claim in await room.accept(event(str(number)), "plain"):
+                await room.kill(claim)
+        body: dict[str, object] = {"all": True}
+        told = []
+        for _ in range(3):
+            status, part = await room.post("/v1/redrive", json.dumps({**body, "limit": 2}).encode())
+            assert status == 200
+            told.append((part["redriven"], part["more"]))
+            body = {"until": part["until"]}
+        assert told == [(2, True), (2, True), (1, False)]
+        assert room.woken == 3
+
+
 async def test_what_dies_while_it_is_redriven_is_not_redriven_again(tmp_path: Path, config: Config) -> None:
     async with open_room(tmp_path, config) as room:
         (claim,) = await room.accept(event("1"), "plain")

@@ -323,6 +323,16 @@ def test_form(template: object, expected: str) -> None:
     assert compile_template(template).render_form(Scope(EVENT, SECRETS)) == expected.encode()
 
 
+@pytest.mark.parametrize(
+    "name", ["token", " token", "token[x]", "token\0x", "  token[x][y]", "a_b", "a.b", "a b", "a[b", " a.b[]"]
+)
+def test_what_php_would_take_for_a_written_key_is_not_spread(name: str) -> None:
+    event = Event(id="1", type="t", data=json.dumps({name: "theirs", "TOKEN": 1, "other.one": 2}).encode())
+    template = compile_template({"token": "$(secrets.token)", "a.b": 5, "a b": 6, "...": "$(data)"})
+    form = template.render_form(Scope(event, SECRETS)).decode()
+    assert form == "token=se%22cret&a.b=5&a+b=6&TOKEN=1&other.one=2"
+
+
 @pytest.mark.parametrize(("template", "path"), [("$(data.list)", "data.list"), ("$(type)", "type"), ([1], "")])
 def test_a_form_needs_an_object(template: object, path: str) -> None:
     with pytest.raises(RenderFailed) as caught:

@@ -108,6 +108,7 @@ def test_the_test_and_the_request_log(house: House, receiver: Receiver) -> None:
     tested = house.curl("POST", "/v1/webhooks/orders/test", {"type": "run.start", "data": {"n": 1}})
     assert tested.json()["outcome"] == "delivered", tested
     assert is_signed(receiver.wait(1)[0], secret)
+    assert house.curl("POST", "/v1/webhooks/orders/test").code == "no_test_event"
     log = house.curl("GET", "/v1/webhooks/orders/attempts").json()
     assert [line["event_type"] for line in log["attempts"]] == ["run.start"]
     assert log["attempts"][0]["request"]["method"] == "POST"
@@ -307,18 +308,40 @@ def test_a_profile_that_is_gone_is_the_operators_to_mend(house: House) -> None:
     assert "no profile `payroll`" in str(house.daemon.wait_line("management.unfit")["reason"])
 
 
-def test_a_profile_with_a_secret_is_not_for_tenants(tmp_path: Path, receiver: Receiver) -> None:
-    """Whoever says where requests go would read it."""
-    house = House(tmp_path)
-    house.config.write_text(house.config.read_text().replace("profile: payroll}", "profile: leaky}"))
-    house.daemon.start()
-    try:
-        refused = house.curl("PUT", "/v1/webhooks/orders", given(receiver, url="https://example.com/"))
-        assert (refused.status, refused.code) == (409, "profile_unfit")
-        assert "`auth` would be sent" in str(house.daemon.wait_line("management.unfit")["reason"])
-    finally:
-        house.daemon.close()
-    assert receiver.taken == []
+def test_a_profile_with_a_secret_is_not_for_tenants(house: House, receiver: Receiver) -> None:
+    """Whoever says where requests go would read it: `check` tells, and a profile that tenants use cannot get one."""
+    assert house.curl("PUT", "/v1/webhooks/orders", given(receiver)).status == 201
+    good = house.config.read_text()
+    house.config.write_text(good.replace("X-Operator: plain", "X-Operator: {env: OPERATOR_HEADER}"))
+    rejected = house.daemon.wait_line("config.rejected")
+    assert (rejected["code"], rejected["line"]) == ("secret_for_tenants", 9)
+    house.daemon.send({"type": "run.finish", "tenant": "4711"})
+    [taken] = receiver.wait(1)
+    assert taken.headers["x-operator"] == "plain"
+    code, out, err = hookd("check", "--config", house.config)
+    assert code == 1
+    assert (out + err).count("error[secret_for_tenants]") + (out + err).count("secret_for_tenants") >= 2, out + err
+    house.config.write_text(good.replace('"4712", profile: payroll}', '"4712", profile: leaky}'))
+    assert "`auth` of the profile `leaky` would be sent" in "".join(hookd("check", "--config", house.config)[1:])
+
+
+def test_one_tenants_filter_does_not_take_the_time_of_all(house: House) -> None:
+    """Each of these patterns takes tens of megabytes and a fifth of a second to compile, if one lets it."""
+    heavy = [{"data.x": {"regex": f"(\\pL{{1,300}}x{number})+b"}} for number in range(1000)]
+    for filter_ in (
+        {"any": heavy},
+        {"data.x": {"regex": "(\\pL{1,300}x)+b"}},
+        {"data.x": {"regex": "a" * 501}},
+        {"any": [{"data.x": {"regex": str(number)}} for number in range(9)]},
+        {"data.x": {"in": list(range(1001))}},
+        {"not": {"all": [{"data.x": number} for number in range(600)]}},
+    ):
+        began = time.monotonic()
+        refused = house.curl("PUT", "/v1/webhooks/orders", given(filter=filter_))
+        assert (refused.status, refused.pointers) == (422, ["/filter"]), refused
+        assert time.monotonic() - began < 5
+    some = {"any": [{"data.x": {"regex": f"^(\\p{{Lu}}\\p{{Ll}}+ ){{2,5}}{n}"}} for n in range(8)], "data.y": [1] * 500}
+    assert house.curl("PUT", "/v1/webhooks/orders", given(filter=some)).status == 201
 
 
 def test_a_change_that_cannot_be_written_is_no_change(house: House) -> None:
@@ -375,6 +398,11 @@ def test_put_and_remove_are_the_same_for_the_operator(house: House, tmp_path: Pa
     assert house.daemon.verb("put", "4711/theirs", "--file", definition, "--revision", "0" * 32)[0] == 1
     # What was written can be put again.
     assert house.daemon.verb("put", "4711/theirs", "--file", house.file("4711/theirs"))[0] == 0
+    _, out, _ = house.daemon.verb("list", "--output", "json")
+    assert {each["id"]: each["managed"] for each in yaml.safe_load(out)} == {"4711/theirs": True, "ops": False}
+    head, theirs, ops = house.daemon.verb("list")[1].splitlines()
+    at = head.index("MANAGED")
+    assert (theirs[at:].split()[0], ops[at:].split()[0]) == ("yes", "-")
     code, out, _ = house.daemon.verb("show", "4711/theirs", "--output", "json")
     assert (code, yaml.safe_load(out)["id"]) == (0, "4711/theirs")
     code, out, _ = house.daemon.verb("remove", "4711/theirs")

@@ -142,6 +142,26 @@ def test_every_event_type_over_both_inlets_arrives_with_its_parameters_and_nothi
     assert sorted_bodies(site.posted()) == sorted_bodies(forms * 2)
 
 
+@pytest.mark.skipif(shutil.which("php") is None, reason="needs php-cli")
+def test_no_name_of_a_producers_is_the_token_to_php(run: Callable[..., Daemon], tmp_path: Path) -> None:
+    site = PhpSite(tmp_path / "site")
+    try:
+        daemon = run({"shop": shop(site.url, "QR_CODE_CREATED")})
+        names = ["secrettoken", " secrettoken", "secrettoken[x]", "secrettoken\0x", " event", "event[]", "+event"]
+        always = {"timestamp": 1, "user": 2, "code": "c"}
+        daemon.send(*({"type": "QR_CODE_CREATED", "data": {**always, name: "theirs"}} for name in names))
+        deadline = time.monotonic() + 60
+        while sum(line.get("outcome") == "delivered" for line in list(daemon.lines)) < len(names):
+            assert time.monotonic() < deadline, daemon.lines[-5:]
+            time.sleep(0.02)
+        assert daemon.stop() == 0
+    finally:
+        site.close()
+    expected = {"event": "QR_CODE_CREATED", "secrettoken": TOKEN, "timestamp": "1", "user": "2", "code": "c"}
+    found = sorted_bodies(site.posted())
+    assert found == sorted_bodies([expected] * 6 + [{**expected, "+event": "theirs"}])
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_every_bad_sample_is_refused_with_the_path_of_its_fault_and_without_its_values(
     platform: str, run: Callable[..., Daemon], free_port: int

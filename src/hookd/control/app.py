@@ -42,6 +42,7 @@ _REDRIVE: Final = {
     "until": int,
     "all": bool,
     "dry_run": bool,
+    "limit": int,
 }
 _REPLAY: Final = {
     "tenant": str,
@@ -149,11 +150,11 @@ class _Api:
 
     async def redrive(self, request: Request) -> object:
         body = _read_body(await request.body(), _REDRIVE)
-        dry_run = body.pop("dry_run", False)
+        dry_run, limit = body.pop("dry_run", False), body.pop("limit", None)
         change = Redrive(**_narrowed(body, "what to redrive: webhook, delivery_id, since …"))
         if dry_run:
             return await self._service.count_dead(change)
-        return {"redriven": await self._service.redrive(change)}
+        return await self._service.redrive(change, limit)
 
     async def replay(self, request: Request) -> object:
         body = _read_body(await request.body(), _REPLAY)

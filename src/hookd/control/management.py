@@ -22,6 +22,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from hookd.config.managing.managed import Keyring, Written, etag_of, file_of, read_definition
+from hookd.control.bounds import find_excess
 from hookd.core.ids import id_problem, tenant_of
 
 if TYPE_CHECKING:
@@ -214,6 +215,9 @@ def _expect_conditions(conditions: Conditions, before: Written | None) -> None:
 
 def _plan_put(wish: Wish, before: Written | None, keyring: Keyring) -> Plan:
     given = wish.given or {}
+    excess = () if wish.caller.tenant is None else find_excess(given)
+    if excess:
+        raise refuse_definition(excess)
     definition = wish.caller.define(wish.id, given)
     new_secret = None
     if "sign" not in definition and before is not None and "sign" in before.definition:

@@ -177,8 +177,11 @@ class Api:
     async def test(self, request: Request) -> Response:
         """Send one event to one webhook, and give the request and the response."""
         _, written = self._find(request)
-        body = await request.body()
-        tested = await self._service.test(written.id, body.strip() or None)
+        body = (await request.body()).strip()
+        if not body and self._writer.directory().base.config.webhooks[written.id].test_event is None:
+            message = "the webhook has no `test_event`: set one, or send the event with this request, its type and data"
+            raise ManagementRefused(422, "no_test_event", message)
+        tested = await self._service.test(written.id, body or None)
         return _json(_for_tenant(tested))
 
     async def resume(self, request: Request) -> Response:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import trio.lowlevel
 
 from hookd import __version__
+from hookd.config.managing.managed import is_inside
 from hookd.control.describe import (
     describe_attempt,
     describe_backlog,
@@ -149,9 +150,11 @@ class Service:
         """List the webhooks of the running config."""
         keys = ("id", "name", "active", "paused", "tenant", "url", "events", "profile", "defined_at")
         listed = []
-        async for _, webhook in _by_turns(sorted(self._lent.current_config().webhooks.items())):
+        config = self._lent.current_config()
+        async for _, webhook in _by_turns(sorted(config.webhooks.items())):
             described = describe_webhook(webhook)
-            listed.append({key: described[key] for key in keys})
+            managed = is_inside(config.managed_dir, webhook.place.file)
+            listed.append({**{key: described[key] for key in keys}, "managed": managed})
         return listed
 
     def webhook(self, name: str) -> dict[str, object]:
@@ -224,10 +227,11 @@ class Service:
         counts = {row.webhook: row.count for row in rows}
         return {"redriven": sum(counts.values()), "dry_run": True, "webhooks": counts}
 
-    async def redrive(self, change: Redrive) -> int:
+    async def redrive(self, change: Redrive, limit: int | None = None) -> dict[str, object]:
         """Make dead deliveries due again; give how many.
 
         What dies while this runs is not meant: a webhook that kills what it gets at once would be redriven for ever.
+        With a `limit` it ends after about as many, and gives whether there are `more` and, to go on with, `until`.
         """
         if change.webhook is not None:
             await self._expect_known(change.webhook)
@@ -239,9 +243,10 @@ class Service:
             if revised.refused is not None:
                 raise ControlRefused(409, revised.refused)
             total += revised.changed
-            if revised.done:
+            if revised.done or (limit is not None and total >= limit):
                 self._lent.wake()
-                return total
+                more = {} if limit is None else {"more": not revised.done, "until": change.until}
+                return {"redriven": total, **more}
 
     async def test(self, name: str, written: bytes | None) -> dict[str, object]:
         """Send one event to one webhook, past triggers, filters and holds; give the request and the response.

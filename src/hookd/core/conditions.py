@@ -1,4 +1,4 @@
-"""Conditions: what one operator of a filter says about one value that is there.
+r"""Conditions: what one operator of a filter says about one value that is there.
 
 Rules of this module:
 
@@ -9,7 +9,8 @@ Rules of this module:
 3. `ne` is true for every value that is there and is not equal, of whatever type. Missing values never come here.
 4. Only `contains` looks inside an array, at its elements; of a text it finds a part. Texts order by code point, which
    is also the order of RFC 3339 times in one zone.
-5. `regex` is RE2 (linear time, whatever the pattern and the text) and unanchored.
+5. `regex` is RE2 (linear time, whatever the pattern and the text) and unanchored. Its memory is bounded: a pattern
+   such as `(\pL{1,300}x)+` would take tens of megabytes and a fifth of a second.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from hookd.core.paths import Steps
 
 Condition: TypeAlias = "Callable[[object], bool]"
+
+#: What RE2 may take for one pattern; its own default is 8 MiB. `\p{L}{1,30}` fits.
+_PATTERN_BYTES: Final = 1 << 20
+_SMALL_PATTERN_BYTES: Final = 1 << 18
 
 
 class OperandInvalid(ValueError):  # noqa: N818  a fact about a text, told to a person
@@ -125,15 +130,29 @@ def _compile_contains(operand: JSON) -> Condition:
 
 def _compile_regex(operand: JSON) -> Condition:
     pattern = _text_operand(operand)
-    options = re2.Options()
-    options.log_errors = False  # RE2 would write them to standard error, past our log
-    options.never_capture = True  # whether, not where
     try:
-        search = re2.compile(pattern, options).search
+        search = _compile_pattern(pattern, _PATTERN_BYTES).search
     except re2.error as error:
         raise _invalid(f"RE2 does not take this pattern: {_reason(error)}") from None
     # As bytes: for a text the binding walks it once more, to give positions that nobody asks for.
     return lambda value: isinstance(value, str) and search(value.encode()) is not None
+
+
+def is_small_pattern(pattern: str) -> bool:
+    """Whether RE2 needs little memory for a pattern; one that it does not take needs none."""
+    try:
+        _compile_pattern(pattern, _SMALL_PATTERN_BYTES)
+    except re2.error as error:
+        return "too large" not in _reason(error)
+    return True
+
+
+def _compile_pattern(pattern: str, most_bytes: int) -> Any:
+    options = re2.Options()
+    options.log_errors = False  # RE2 would write them to standard error, past our log
+    options.never_capture = True  # whether, not where
+    options.max_mem = most_bytes
+    return re2.compile(pattern, options)
 
 
 def _reason(error: re2.error) -> str:

@@ -12,6 +12,7 @@ Rules of this module:
 
 What PHP does on its side, and no encoding helps: in a top-level name it turns spaces and dots into `_`, it ends a
 nested key at the first `]`, takes an empty nested key as "append", and stops after `max_input_vars` (1000) values.
+Two names may so be one to PHP, and the later wins; `name_in_php` tells.
 """
 
 from __future__ import annotations
@@ -90,6 +91,17 @@ def encode_form(value: Mapping[str, object]) -> bytes:
     for key, item in value.items():
         _append(quote_plus(key), item, pairs)
     return "&".join(pairs).encode("ascii")
+
+
+def name_in_php(key: str) -> str:
+    """Give the entry of `$_POST` that a parameter of this name gets into.
+
+    PHP drops spaces in front, ends a name at a NUL, and takes what stands in brackets for keys inside.
+    """
+    name, bracket, keys = key.partition("\0")[0].lstrip(" ").partition("[")
+    if bracket and "]" not in keys:
+        name = f"{name}_{keys}"
+    return name.replace(" ", "_").replace(".", "_")
 
 
 def _append(name: str, value: object, pairs: list[str]) -> None:

@@ -8,7 +8,9 @@ Rules of this module:
 3. Numbers, booleans and null stand for themselves.
 4. A template is compiled once per config and all its problems are reported at once, each with its place inside it.
    What does not depend on the event is encoded then, and not at every delivery.
-5. A template does nothing but look up and insert: no expressions, no loops, no code.
+5. Written keys win over spread ones as the receiver reads them: in a form, what PHP would take for a written key is
+   dropped, or a producer could set the receiver's token (` token`, `token[x]`).
+6. A template does nothing but look up and insert: no expressions, no loops, no code.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from hookd.core.encoding import encode_form, first_byte, parse_for_form
+from hookd.core.encoding import encode_form, first_byte, name_in_php, parse_for_form
 from hookd.core.jsonvalues import Problem, is_key, take_json
 from hookd.core.paths import JSON_ATTRIBUTES, Path, PathInvalid, event_time, parse_path
 from hookd.core.render import (
@@ -56,6 +58,10 @@ _SPREAD: Final = "..."
 _DOLLAR: Final = re.compile(r"""\$\$|\$\(((?:[^")]|"(?:[^"\\]|\\.)*"){0,512})\)|\$\(""")
 
 
+#: Names that PHP takes as they are.
+_is_plain: Final = re.compile(r"[A-Za-z0-9_-]*").fullmatch
+
+
 class TemplateInvalid(ValueError):  # noqa: N818  a fact about a config, told to a person
     """A template does not compile: `problems` names all of them, as (place inside the template, message)."""
 
@@ -72,7 +78,7 @@ class Template:
     `fits_form` tells whether it can give a form: a mapping does, and so may a single value of the event's JSON.
     """
 
-    __slots__ = ("__weakref__", "_node", "_whole", "fits_form", "paths", "secret_names", "written")
+    __slots__ = ("__weakref__", "_keys", "_names", "_node", "_whole", "fits_form", "paths", "secret_names", "written")
 
     def __init__(
         self, node: Node, paths: tuple[Path, ...], *, written: object, whole: Path | None, fits_form: bool
@@ -83,6 +89,12 @@ class Template:
         self.paths = paths
         self.secret_names = frozenset(str(path.steps[0]) for path in paths if path.attribute == "secrets")
         self.fits_form = fits_form
+        keys = (
+            frozenset(key for key in written if isinstance(key, str)) if isinstance(written, Mapping) else frozenset()
+        )
+        #: The keys that are written beside a spread, and what PHP calls them.
+        self._keys = keys if _SPREAD in keys else frozenset()
+        self._names = frozenset(map(name_in_php, self._keys))
 
     def __repr__(self) -> str:
         return f"<Template of {len(self.paths)} paths>"
@@ -107,6 +119,9 @@ class Template:
         value = parse_for_form(body) if first_byte(body) == b"{" else None
         if not isinstance(value, Mapping):
             raise RenderFailed(self._whole.text if self._whole else "", "is not an object, and a form needs one")
+        keys, names = self._keys, self._names
+        if keys and not all(map(_is_plain, value)):
+            value = {key: item for key, item in value.items() if key in keys or name_in_php(key) not in names}
         return encode_form(value)
 
 

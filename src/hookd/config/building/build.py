@@ -20,7 +20,8 @@ from hookd.config.building.merge import Profiles, Section, overlay
 from hookd.config.building.reader import Reader
 from hookd.config.building.reuse import Kept
 from hookd.config.building.webhookset import WebhookSet
-from hookd.config.managing.managed import check_managed, check_token_profiles, managed_root
+from hookd.config.managing.managed import check_managed, managed_root
+from hookd.config.managing.tokens import check_tokens
 from hookd.config.problems import did_you_mean
 from hookd.config.schema.schemas import SchemaSet
 from hookd.core.config import Config, EventType, Move
@@ -74,7 +75,8 @@ def build_config(
     managed_dir = Reader(parsed.main.rest, Section(parsed.main, ()), findings).string("managed_dir")
     root = managed_root(parsed.main.file, managed_dir) if managed_dir else None
     check_managed(webhooks.values(), root, findings)
-    check_token_profiles(daemon, (name for _, name, _ in _named(parsed, "profiles")), findings)
+    names = (name for _, name, _ in _named(parsed, "profiles"))
+    check_tokens(daemon, names, made.try_profile, findings, managed_dir=root)
     old = before.index
     index = build_index(webhooks.values()) if old is None else revise_index(old, before.webhooks, webhooks)
     kept = Kept(

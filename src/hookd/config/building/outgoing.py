@@ -140,9 +140,11 @@ def _build_headers(reader: Reader, *, has_auth: bool) -> tuple[tuple[str, Text],
     seen: dict[str, str] = {}
     for name, value in headers.items():
         message, code, also = header_problem(name, value if isinstance(value, str) else ""), "bad_header", None
+        place = reader.places.key_place(("headers", name))
         if message is not None:
-            pass
+            place = place if header_problem(name, "") else reader.places.place(("headers", name))
         elif isinstance(value, str) and _TEMPLATE in value:
+            place = reader.places.place(("headers", name))
             message = "a template stands in `body` only; a header is what it says"
         elif name.lower() in seen:
             message, code = f"the header {name.lower()} stands here twice", "duplicate_key"
@@ -150,7 +152,7 @@ def _build_headers(reader: Reader, *, has_auth: bool) -> tuple[tuple[str, Text],
         elif has_auth and name.lower() == "authorization":
             message = "the header authorization is what `auth` sets; keep one of them"
         if message is not None:
-            reader.findings.report(reader.places.key_place(("headers", name)), message, code, also=also)
+            reader.findings.report(place, message, code, also=also)
         seen.setdefault(name.lower(), name)
     return tuple(headers.items())
 

@@ -8,11 +8,12 @@ Rules of this module:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hookd.config.building.impossible import PossiblePaths
 from hookd.config.building.merge import Section, merge_webhook
-from hookd.config.building.reader import Reader
+from hookd.config.building.reader import Certain, Findings, Reader
 from hookd.config.building.reuse import Built, hash_catalogue, hash_ground
 from hookd.config.building.webhooks import Patterns, WebhookBuilder
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from hookd.config.building.merge import Merged, Profiles
-    from hookd.config.building.reader import Findings
     from hookd.config.building.reuse import Kept
     from hookd.config.building.sheets import Sheet
     from hookd.config.schema.schemas import SchemaSet
@@ -66,6 +66,23 @@ class WebhookSet:
             sheet.shed()
         self._shared.forget()
 
+    def try_profile(self, profile: str) -> Webhook | None:
+        """Give what a webhook that adds nothing to a profile would be; None if not all of the profile is there.
+
+        What is wrong with the profile goes to the findings, unless a webhook of it has told that.
+        """
+        merged, complete = self._profiles.ground(profile)
+        if merged is None or not complete:
+            return None
+        found = Findings(())
+        builder = WebhookBuilder(Patterns(()), PossiblePaths({}), self._schemas, self._shared, Certain(found))
+        webhook = builder.build("", merged, merged.place(()))
+        told = frozenset(self._findings.problems)
+        for problem in found.problems:
+            if problem not in told:
+                self._findings.add(problem)
+        return webhook
+
     def _holds(self, built: Built) -> bool:
         if built.ground != self._ground(built.profile):
             return False
@@ -92,6 +109,8 @@ class WebhookSet:
         section = Section(sheet, ("webhooks", name))
         heard, schemas_heard = self._findings.heard, len(self._schemas.problems)
         merged = merge_webhook(self._profiles, value, section)
+        if not isinstance(written, dict):
+            merged = replace(merged, complete=False)  # that it is no mapping is said; what it lacks would be noise
         webhook = self._builder.build(name, merged, section.key_place(()))
         known = self._before.get(name)
         if known is not None and known.webhook == webhook:

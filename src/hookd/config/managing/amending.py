@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Final
 from hookd.config.checking.trial import run_trials
 from hookd.config.load import Loaded, load_amended
 from hookd.config.managing.managed import MARK, file_of, is_inside
+from hookd.config.managing.tokens import secret_sent
 from hookd.config.problems import ConfigInvalid
 from hookd.config.snapshot import Snapshot
 from hookd.config.text.strictyaml import parse_yaml
 from hookd.config.text.yamltext import escape_json
-from hookd.core.addresses import TargetInvalid, denied, parse_target, tells_secret
-from hookd.core.config import Reference
+from hookd.core.addresses import TargetInvalid, denied, parse_target
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -130,7 +130,7 @@ def _judge(config: Config, draft: Draft, text: str, root: str, now: int) -> tupl
     refusal = literal_problem(webhook)
     if refusal is not None:
         complaints.append(Complaint(pointer="/url", code="bad_url", message=refusal))
-    secret = _secret_sent(webhook) if draft.foreign else None
+    secret = secret_sent(webhook) if draft.foreign else None
     if secret is not None:
         message = f"{secret} would be sent to whatever URL a tenant names; keep it out of the profile"
         complaints.append(Complaint(pointer=None, code="bad_secret", message=message))
@@ -141,17 +141,6 @@ def _judge(config: Config, draft: Draft, text: str, root: str, now: int) -> tupl
         results = [each.problem for each in run_trials(alone, now=now)]
         complaints += [_complain(each, pointers) for each in results if each is not None and each.place.file == file]
     return tuple(complaints)
-
-
-def _secret_sent(webhook: Webhook) -> str | None:
-    """Give which secret of the operator's a webhook's requests carry, as the key that says so. A signature is none."""
-    if webhook.auth is not None:
-        return "`auth`"
-    for name, value in webhook.headers:
-        if isinstance(value, Reference) or tells_secret(name):
-            return f"`headers.{name}`"
-    used = sorted(webhook.body.template.secret_names)
-    return f"`secrets.{used[0]}`" if used else None
 
 
 def literal_problem(webhook: Webhook) -> str | None:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from hookd.config.building.reader import Findings
     from hookd.core.config import Webhook
-    from hookd.core.daemonconfig import DaemonConfig
 
 #: Of an id in the name of its file; neither a tenant nor an id has one.
 _SLASH: Final = "+"
@@ -223,12 +222,3 @@ def check_managed(webhooks: Iterable[Webhook], root: str | None, findings: Findi
         elif webhook.tenant != tenant:
             message = f'the webhook `{webhook.id}` must have `tenant: "{tenant}"`, as its id says'
             findings.report(webhook.place, message, "bad_name")
-
-
-def check_token_profiles(daemon: DaemonConfig, profiles: Iterable[str], findings: Findings) -> None:
-    """Refuse a token of the control API whose profile is not there."""
-    known = frozenset(profiles)
-    for token in daemon.control.tokens:
-        if token.profile not in known:
-            message = f"there is no profile `{token.profile}`, which a token of the control API is bound to"
-            findings.report(token.place, message, "unknown_profile")
