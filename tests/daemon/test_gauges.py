@@ -58,9 +58,18 @@ def make_gauges(store: Any, webhooks: list[str], *, held: str = "") -> Gauges:
     )
 
 
+async def read(gauges: Gauges) -> bytes:
+    """Give the text of a reading, while the store is being asked as a daemon does it."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gauges.ask_store)
+        body, _ = await gauges.read("")
+        nursery.cancel_scope.cancel()
+    return body
+
+
 async def samples(gauges: Gauges) -> dict[str, float]:
     """Give the samples of a reading: name and labels as they stand, and the value."""
-    body, _ = await gauges.read("")
+    body = await read(gauges)
     lines = [line for line in body.decode().splitlines() if not line.startswith("#")]
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
 
@@ -112,7 +121,53 @@ async def test_a_store_that_is_gone_leaves_the_rest_to_be_seen() -> None:
 
     found = await samples(make_gauges(Gone(), ["a"]))
     assert found["hookd_ready"] == 0
-    assert not [name for name in found if name.startswith("hookd_store")]
+    assert found["hookd_store_writer_busy_seconds"] == 0
+    # Nobody knows them, and to tell zeros would be to say that all is well.
+    assert not [name for name in found if name.startswith(("hookd_store_commit", "hookd_webhook"))]
+
+
+async def test_a_disk_that_hangs_leaves_the_rest_to_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hookd.daemon.gauges.PATIENCE_S", 0.05)
+
+    class Hanging(MemoryStore):
+        asked = 0
+
+        async def read(self, *asked: Any) -> Any:
+            self.asked += 1
+            with trio.CancelScope(shield=True):  # as a thread cannot be called back
+                await answers.wait()
+            return await super().read(*asked)
+
+    answers, store = trio.Event(), Hanging()
+    await bind(store, "a", now=NOW)
+    store.busy_s = lambda: 70.0  # type: ignore[method-assign]  # what the alert looks at
+    gauges = make_gauges(store, ["a"])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gauges.ask_store)
+        for _ in range(2):
+            with trio.fail_after(30):
+                text = (await gauges.read(""))[0].decode()
+            assert "hookd_store_writer_busy_seconds 70.0" in text
+            assert "hookd_webhook_pending" not in text
+        assert store.asked == 1  # nobody asks a second time what hangs
+        monkeypatch.undo()
+        answers.set()
+        assert "hookd_webhook_pending" in (await gauges.read(""))[0].decode()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_question_that_goes_wrong_is_the_scrapes_trouble_alone() -> None:
+    class Broken(MemoryStore):
+        async def read(self, *_: object) -> Any:
+            raise OSError
+
+    gauges = make_gauges(Broken(), ["a"])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gauges.ask_store)
+        for _ in range(2):
+            with pytest.raises(OSError, match=r"^$"):
+                await gauges.read("")
+        nursery.cancel_scope.cancel()
 
 
 async def test_series_are_bounded_and_sums_stay_true(tmp_path: Path) -> None:
@@ -124,7 +179,7 @@ async def test_series_are_bounded_and_sums_stay_true(tmp_path: Path) -> None:
             pass
         await accept_stored(store, owe("1", *names[:10], *names[-500:]), now=NOW)
         gauges = make_gauges(store, names)
-        await gauges.read("")
+        await read(gauges)
         stalls, found = await _read_beside_a_ticker(gauges, store)
     series = [name for name in found if name.startswith("hookd_webhook_pending{")]
     assert len(series) == MOST_WEBHOOKS + 1
@@ -163,6 +218,8 @@ def test_a_writer_that_is_stuck_is_ill() -> None:
     gauges = make_gauges(store, [])
     assert gauges.ill() is None
     store.busy_s = lambda: STUCK_S + 5  # type: ignore[method-assign]  # as a disk that does not answer
+    gauges.say_ready()
+    assert gauges.unready() == gauges.ill()  # it takes no events either
     assert gauges.ill() == "the store's writer has been at one batch for 35 s: the disk does not answer"
 
 

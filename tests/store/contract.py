@@ -312,9 +312,8 @@ class RecordContract:
         self, store: Store, opens_at: int | None, told: int | None
     ) -> None:
         await bind(store, "a")
-        owed = (Owed(webhook="a", order_key="k"),)
-        [one] = claims_of(await accept_one(store, Owing(event=make_event("e1"), owed=owed)))
-        await accept_one(store, Owing(event=make_event("e2"), owed=owed))
+        [one] = claims_of(await accept_one(store, owe("e1", "a", key="k")))
+        await accept_one(store, owe("e2", "a", key="k"))
         await store.record([result_of(one, RetryAt(due_at=NOW + 1, opens_at=opens_at))], [], NOW)
         [row] = await attempts(store)
         assert row.next_attempt_at == told

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from tests.systemd.service import CONFIG
+from tests.systemd.service import CONFIG, HOOKD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,6 +133,37 @@ def test_the_directory_of_the_sockets_is_mended(service: Service) -> None:
         "660",
     ]
     assert machine.run("stat", "-c", "%U %G %a", "/run/hookd/control.sock").stdout.split() == ["hookd", "hookd", "600"]
+
+
+def test_the_optional_sockets_are_enabled_beside_a_running_service(service: Service) -> None:
+    machine = service.machine
+    service.start("version: 1\ndaemon: {inlets: [{http: 127.0.0.1:8480, tokens: none}]}\nwebhooks: {}\n")
+    optional = ("hookd-http.socket", "hookd-control.socket")
+    try:
+        machine.run("systemctl", "enable", *optional)
+        machine.run("systemctl", "restart", "hookd")
+        for unit in optional:
+            assert machine.show("ActiveState", unit) == "active"
+        service.wait_status("0 pending")
+        machine.run("systemctl", "stop", "hookd.service")
+        code, out, err = service.hookd("status", "--config", CONFIG)  # the socket is there, and starts it
+        assert code == 0, out + err
+        assert machine.show("ActiveState") == "active"
+    finally:
+        machine.run("systemctl", "disable", *optional)
+
+
+def test_what_root_restores_is_the_service_s(service: Service) -> None:
+    machine = service.start("version: 1\nwebhooks: {}\n").machine
+    service.send({"type": "x", "id": "kept"})
+    machine.run(HOOKD, "backup", "/root/hookd.db", "--config", CONFIG)
+    machine.run("systemctl", "stop", "hookd.socket", "hookd.service")
+    # A directory that is the service's already is not looked through by systemd when it starts.
+    machine.run("find", "/var/lib/hookd", "-mindepth", "1", "-delete")
+    machine.run(HOOKD, "restore", "/root/hookd.db", "--config", CONFIG)
+    service.start()
+    code, out, err = service.hookd("send", "--type", "x", "--id", "kept", "--config", CONFIG)
+    assert (code, "duplicate" in out) == (0, True), out + err
 
 
 def test_a_socket_that_the_config_does_not_know_is_told(service: Service) -> None:

@@ -13,7 +13,7 @@ import click
 
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.output import print_json
-from hookd.cli.places import config_option, find_state_dir, output_option
+from hookd.cli.places import config_option, find_managed_dir, find_state_dir, output_option
 from hookd.store.base import StoreLocked, StoreUnusable
 from hookd.store.copying import Copied, back_up, read_copy, restore
 
@@ -33,13 +33,14 @@ _STATE_DIR = click.option(
 def backup_command(file: Path, state_dir: Path | None, config: Path | None, output: str) -> None:
     """Copy the store to FILE, consistent and fsynced, while the daemon runs or not.
 
-    An older backup of that name is replaced when the new one is whole. FILE holds payloads and is readable for you
-    alone. Run it as the daemon's user or as root.
+    With it go the webhooks that were defined through the API (`managed_dir`) and their signing secrets. Your own config
+    and the secrets that it names do not. An older backup of that name is replaced when the new one is whole. FILE holds
+    payloads and secrets and is readable for you alone. Run it as the daemon's user or as root.
     """
     directory = find_state_dir(state_dir, config)
     _expect_entry(directory)
     try:
-        copied = back_up(directory, file)
+        copied = back_up(directory, file, find_managed_dir(directory, config))
     except StoreUnusable as unusable:
         raise CliError(str(unusable), ExitCode.NOT_SO) from None
     if output == "json":
@@ -57,22 +58,31 @@ def restore_command(file: Path, state_dir: Path | None, config: Path | None, out
     """Put a backup in the place of the store. The daemon must be stopped.
 
     What stood there is kept beside it. What was delivered since the backup was made may be delivered again, under the
-    same `webhook-id`; what came in since is gone.
+    same `webhook-id`; what came in since is gone. Signing secrets that hookd made are put back where they are missing,
+    and webhooks that were defined through the API where the config's `managed_dir` has none.
     """
     directory = find_state_dir(state_dir, config)
     try:
-        kept = restore(file, directory)
+        managed = find_managed_dir(directory, config)
+        restored = restore(file, directory, managed)
         copied = read_copy(file)
     except StoreLocked as locked:
         raise CliError(f"{locked}: stop it first", ExitCode.TRY_AGAIN) from None
     except StoreUnusable as unusable:
         raise CliError(str(unusable), ExitCode.NOT_SO) from None
     if output == "json":
-        print_json({"state_dir": str(directory), "kept": None if kept is None else str(kept), **asdict(copied)})
+        kept = None if restored.kept is None else str(restored.kept)
+        print_json({"state_dir": str(directory), "kept": kept, **asdict(copied), "put_back": asdict(restored.files)})
         return
     print(f"{directory}: {_describe(copied)}")
-    if kept is not None:
-        print(f"what stood there is kept as {kept}")
+    if restored.kept is not None:
+        print(f"what stood there is kept as {restored.kept}")
+    files = restored.files
+    if files.definitions or files.secrets:
+        print(f"put back: {_files(files.definitions, files.secrets)}")
+    if files.left:
+        why = "the config names no managed_dir for them" if managed is None else f"{managed} has webhooks, which stand"
+        print(f"not put back: {_files(files.left, 0)}: {why}")
 
 
 def _expect_entry(directory: Path) -> None:
@@ -99,4 +109,11 @@ def _describe(copied: Copied) -> str:
             break
         size, unit = size / 1024, larger
     shown = f"{size:.0f}" if unit == "bytes" else f"{size:.1f}"
-    return f"{shown} {unit}, {copied.events} events, {copied.pending} pending, {copied.dead} dead"
+    told = f"{shown} {unit}, {copied.events} events, {copied.pending} pending, {copied.dead} dead"
+    return f"{told}, {_files(copied.definitions, copied.secrets)}" if copied.definitions or copied.secrets else told
+
+
+def _files(definitions: int, made: int) -> str:
+    """Give how many files of the API's there are, in words."""
+    webhooks = f"{definitions} webhook{'' if definitions == 1 else 's'} of the API"
+    return f"{webhooks}, {made} signing secret{'' if made == 1 else 's'}" if made else webhooks

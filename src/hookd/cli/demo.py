@@ -156,6 +156,7 @@ class Demo:
             state_dir=str(self.folder / "state"),
             inlets=(UnixInlet(path=str(self.folder / "events.sock")),),
             control=Control(unix=str(self.folder / "control.sock")),
+            metrics=None,  # its port may be another hookd's
         )
         return replace(config, daemon=daemon)
 

@@ -70,7 +70,7 @@ _SIGNALS: Final = (
 def man_command(ctx: click.Context) -> None:
     """Show the manual page; in a pipe, print its source.
 
-    To install it: `hookd man > /usr/local/share/man/man1/hookd.1`.
+    To install it: `mkdir -p /usr/local/share/man/man1 && hookd man > /usr/local/share/man/man1/hookd.1`.
     """
     page = render_page(ctx.find_root())
     viewer = shutil.which("man") if sys.stdout.isatty() else None

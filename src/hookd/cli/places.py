@@ -107,6 +107,16 @@ def find_state_dir(state_dir: Path | None, config: Path | None) -> Path:
     return Path(DaemonConfig().state_dir)
 
 
+def find_managed_dir(state_dir: Path, config: Path | None) -> Path | None:
+    """Give the managed directory of the config whose state directory this is; None if it names none."""
+    from hookd.config.salvage import find_managed_dir as read_managed_dir
+
+    path = _look_for_config(config)
+    if path is None or os.path.realpath(find_state_dir(None, path)) != os.path.realpath(state_dir):
+        return None
+    return read_managed_dir(path)
+
+
 def _look_for_config(named: Path | None) -> Path | None:
     if named is not None:
         return named

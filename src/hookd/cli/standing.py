@@ -48,7 +48,8 @@ def _why(row: dict[str, Any], now: datetime) -> str:
 
 
 def _advice(row: dict[str, Any]) -> str:
-    held = f"; {row['held']} deliveries are held for it" if row["held"] else ""
+    count = "1 delivery is" if row["held"] == 1 else f"{row['held']} deliveries are"
+    held = f"; {count} held for it" if row["held"] else ""
     match row["state"]:
         case "suspended":
             return f"once it is mended: `hookd resume {row['webhook']}`, or change its definition{held}"
@@ -58,6 +59,8 @@ def _advice(row: dict[str, Any]) -> str:
             return f"its definition says `active: false`{held}"
         case "missing" if row["held"]:
             return f"put it back, or name its successor under `moved:`{held}"
+        case _ if row["held"]:
+            return f"it no longer takes the tenant or the type of some events; {count} held until it does"
         case _:
             return ""
 

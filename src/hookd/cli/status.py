@@ -6,6 +6,8 @@ are refused. A webhook that fails is being retried, and dead deliveries may be w
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 _COLUMNS: Final = ("webhook", "state", "pending", "held", "dead", "delivered", "oldest", "next", "last error")
 #: Rows of the screen; the rest are webhooks that have less to tell.
 MOST_ROWS: Final = 30
+#: Problems of the files on the screen; what a slip in a profile breaks may be a thousand of them.
+MOST_PROBLEMS: Final = 10
+#: Lines of a screen that are neither head nor rows: around the table, of its own head, what is said of the rest.
+_FRAME: Final = 7
 #: What is shown first.
 _ORDER: Final = {word: place for place, word in enumerate(("suspended", "failing", "missing", "paused", "inactive"))}
 
@@ -41,11 +47,16 @@ def status_command(*, webhook: str | None, watch: bool, control: str | None, con
     """
     client = ControlClient(find_control(control, config))
     if watch:
-        watch_screen(lambda: _show(client, webhook, output))
+        # What does not fit would push the head off the screen. In a pipe there is no screen.
+        watch_screen(lambda: _show(client, webhook, output, height=_height() if sys.stdout.isatty() else None))
     return _show(client, webhook, output)
 
 
-def _show(client: ControlClient, webhook: str | None, output: str) -> int:
+def _height() -> int:
+    return shutil.get_terminal_size().lines
+
+
+def _show(client: ControlClient, webhook: str | None, output: str, *, height: int | None = None) -> int:
     if webhook is not None:
         row = client.get(f"/v1/status/{quote(webhook, safe='')}")
         if output == "json":
@@ -57,35 +68,49 @@ def _show(client: ControlClient, webhook: str | None, output: str) -> int:
     if output == "json":
         print_json(whole)
     else:
-        _print_whole(whole)
+        _print_whole(whole, height)
     return ExitCode.FINE if whole["healthy"] else ExitCode.NOT_SO
 
 
-def _print_whole(whole: dict[str, Any]) -> None:
-    word = styled("healthy", "good") if whole["healthy"] else styled("needs a person", "bad")
-    print(f"hookd {whole['version']}, pid {whole['pid']}, since {whole['started_at']}: {word}")
-    age = format_age(whole["applied_at"])
-    print(f"config {whole['revision']}, {whole['webhooks']} webhooks, applied {age} ago")
-    print(
-        f"pending {whole['pending']} (held {whole['held']}), in flight {whole['in_flight']}, "
-        f"delivered {whole['delivered']}, dead {whole['dead']}"
-    )
-    rejected = whole["config_rejected"]
-    if whole["last_good"]:
-        print(styled("this daemon started from its copy of the last good config, since the files were not good", "bad"))
-    if rejected:
-        print(styled("the files on disk are refused; the config above is still the one that runs:", "bad"))
-        for problem in rejected["problems"]:
-            print(f"  {format_problem(problem)}")
-    if whole["restart_required"]:
-        print(f"needs a restart: {', '.join(whole['restart_required'])}")
-    if any(row["state"] == "suspended" for row in whole["backlog"]):
-        print("once a suspended webhook is mended: `hookd resume WEBHOOK`")
+def _print_whole(whole: dict[str, Any], height: int | None) -> None:
+    head = render_head(whole)
+    print("\n".join(head))
     print()
     rows = sort_rows(whole["backlog"])
-    print_table(_COLUMNS, [_cells(row) for row in rows[:MOST_ROWS]], empty="no webhooks")
-    if len(rows) > MOST_ROWS:
-        print(f"… and {len(rows) - MOST_ROWS} more: `hookd status WEBHOOK`, or --output json for all")
+    most = MOST_ROWS if height is None else max(1, min(MOST_ROWS, height - len(head) - _FRAME))
+    print_table(_COLUMNS, [_cells(row) for row in rows[:most]], empty="no webhooks")
+    if len(rows) > most:
+        print(f"… and {len(rows) - most} more: `hookd status WEBHOOK`, or --output json for all")
+
+
+def render_head(whole: dict[str, Any]) -> list[str]:
+    """Give the lines above the table."""
+    word = styled("healthy", "good") if whole["healthy"] else styled("needs a person", "bad")
+    age = format_age(whole["applied_at"])
+    webhooks = f"{whole['webhooks']} webhook{'' if whole['webhooks'] == 1 else 's'}"
+    lines = [
+        f"hookd {whole['version']}, pid {whole['pid']}, since {whole['started_at']}: {word}",
+        f"config {whole['revision']}, {webhooks}, applied {age} ago",
+        (
+            f"pending {whole['pending']} (held {whole['held']}), in flight {whole['in_flight']}, "
+            f"delivered {whole['delivered']}, dead {whole['dead']}"
+        ),
+    ]
+    rejected = whole["config_rejected"]
+    if whole["last_good"]:
+        why = "this daemon started from its copy of the last good config, since the files were not good"
+        lines.append(styled(why, "bad"))
+    if rejected:
+        lines.append(styled("the files on disk are refused; the config above is still the one that runs:", "bad"))
+        problems = rejected["problems"]
+        lines += [f"  {format_problem(problem)}" for problem in problems[:MOST_PROBLEMS]]
+        if len(problems) > MOST_PROBLEMS:
+            lines.append(f"  … and {len(problems) - MOST_PROBLEMS} more: `hookd check`")
+    if whole["restart_required"]:
+        lines.append(f"needs a restart: {', '.join(whole['restart_required'])}")
+    if any(row["state"] == "suspended" for row in whole["backlog"]):
+        lines.append("once a suspended webhook is mended: `hookd resume WEBHOOK`")
+    return lines
 
 
 def sort_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,7 +4,8 @@ Rules of this module:
 
 1. The loop is asked for numbers that are there; whatever costs (the backlog, the disk, the text) is done in threads.
    A scrape of ten thousand webhooks holds the loop for a few milliseconds at a time.
-2. A store that is gone leaves its part out. The rest is then wanted all the more.
+2. A store that is gone, or does not answer in time, leaves its part out: the rest is then wanted all the more. A
+   question to a disk that hangs cannot be taken back, so one task asks, and scrapes wait for it for so long only.
 3. Ill is who makes no progress: that this is asked at all shows the loop's, so the store's writer is what is looked at.
 """
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 #: A writer that has been at one batch for longer than this is stuck: a checkpoint on a slow disk takes a few seconds.
 STUCK_S: Final = 30.0
+#: How long a scrape waits for the store; scrapers give up after ten seconds, as they are set by default.
+PATIENCE_S: Final = 4.0
 #: How often the loop's lag is looked at.
 LAG_EVERY_S: Final = 0.25
 #: Everything the store knows, in one page.
@@ -90,14 +93,33 @@ class Watched:
     now: Callable[[], int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What the store said: how its webhooks stand, and how it does itself; None: it is not available."""
+
+    rows: Sequence[StandingRow] = ()
+    vitals: Vitals | None = None
+
+
+class _Question:
+    """A question to the store: `done` is set when it has an `answer`, or went wrong."""
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.answer = _Answer()
+        self.wrong: Exception | None = None
+
+
 class Gauges:
-    """Reads what runs. `say_ready` and `say_draining` are told by whoever runs it."""
+    """Reads what runs. `say_ready` and `say_draining` are told by whoever runs it, and `ask_store` is run by it."""
 
     def __init__(self, watched: Watched) -> None:
         self._watched = watched
         self._exposition: Exposition | None = None
         self._limiter = trio.CapacityLimiter(1)
         self._unready: str | None = "starting"
+        self._question: _Question | None = None  # that is open
+        self._asked = trio.Event()
 
     def say_ready(self) -> None:
         """Take note that everything is open."""
@@ -109,7 +131,7 @@ class Gauges:
 
     def unready(self) -> str | None:
         """Say why no events are taken; None: they are."""
-        return self._unready
+        return self._unready or self.ill()
 
     def ill(self) -> str | None:
         """Say what makes no progress; None: all is well."""
@@ -126,17 +148,43 @@ class Gauges:
             await trio.sleep_until(due)
             lag.add(max(0.0, trio.current_time() - due))
 
+    async def ask_store(self) -> None:
+        """Ask the store whenever a scrape wants to know, for ever."""
+        store = self._watched.store
+        while True:
+            await self._asked.wait()
+            self._asked = trio.Event()
+            question = self._question
+            if question is None:
+                continue
+            try:
+                rows = await store.read(Standings(), _EVERYTHING)
+                question.answer = _Answer(rows=rows, vitals=await store.vitals())
+            except StoreUnavailable:
+                pass
+            except Exception as error:  # noqa: BLE001  it is the scrape's, which is answered with it, and not the daemon's
+                question.wrong = error
+            self._question = None
+            question.done.set()
+
+    async def _hear_store(self) -> _Answer:
+        """Give what the store says, or nothing if it says nothing in time."""
+        question = self._question
+        if question is None:
+            question = self._question = _Question()
+            self._asked.set()
+        with trio.move_on_after(PATIENCE_S):
+            await question.done.wait()
+        if question.wrong is not None:
+            raise question.wrong
+        return question.answer
+
     async def read(self, accept: str) -> tuple[bytes, str]:
         """Give the text of a scrape and its media type."""
         watched = self._watched
         config, now = watched.current_config(), watched.now()
-        rows: Sequence[StandingRow] = ()
-        vitals: Vitals | None = None
-        try:
-            rows = await watched.store.read(Standings(), _EVERYTHING)
-            vitals = await watched.store.vitals()
-        except StoreUnavailable:
-            pass
+        heard = await self._hear_store()
+        rows, vitals = heard.rows, heard.vitals
         reading = self._read_daemon(config)
         self._read_road(reading, config)
         if vitals is not None:
@@ -146,8 +194,8 @@ class Gauges:
         labels = {name: label(name) for name in (*config.webhooks, *(row.webhook for row in rows))}
 
         def finish() -> tuple[bytes, str]:
-            reading.update(read_webhooks(config, rows, labels, now))
             if vitals is not None:
+                reading.update(read_webhooks(config, rows, labels, now))
                 reading.update(read_store(config, vitals))
             return self._expose(reading, accept)
 
@@ -176,6 +224,7 @@ class Gauges:
             names.CONFIG_TOOK: _one(tallies.apply_s),
             names.RELOADS: {("applied",): tallies.applied, ("rejected",): tallies.rejected},
             names.RESTART_REQUIRED: _one(looked.restart_required),
+            names.BUSY: _one(watched.store.busy_s()),
         }
         return reading
 
@@ -242,7 +291,6 @@ def read_store(config: Config, vitals: Vitals) -> Reading:
     reading: Reading = {
         names.COMMIT: {(): vitals.commits},
         names.BATCH: {(): vitals.batches},
-        names.BUSY: _one(vitals.busy_s),
         names.FILES: {(name,): size for name, size in vitals.files.items()},
         names.DISK_RESERVED: _one(config.daemon.limits.disk_free),
     }

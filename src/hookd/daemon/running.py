@@ -109,6 +109,7 @@ class Daemon:
                     nursery.start_soon(self._watch_store, store)
                     nursery.start_soon(parts.gauges.watch_loop)
                     if listening.vitals:
+                        nursery.start_soon(parts.gauges.ask_store)
                         handler = vitals_handler(parts.gauges.read, ill=parts.gauges.ill, unready=parts.gauges.unready)
                         await nursery.start(serve_vitals, handler, listening.vitals)
                     await self._serve(parts, listening, telling, nursery, task_status)

@@ -9,6 +9,7 @@ Rules of this module:
    open a copy goes on counting at numbers that nobody has reached (`tables.prepare_file`).
 3. A store is replaced only by who owns its directory, and what stood there is kept under another name, its WAL with it:
    a WAL beside another database than its own destroys it.
+4. What belongs to a store and stands in files goes along (see `belongings`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import apsw
 
 from hookd.store.base import StoreUnusable
 from hookd.store.batches import ask
+from hookd.store.belongings import Belongings, PutBack, give_away, pack, put_back, read_belongings, strip, unpack
 from hookd.store.lock import own_directory, sync_directory
 from hookd.store.tables import APPLICATION_ID, MARK_COPY, SCHEMA_VERSION, connect
 
@@ -40,16 +42,26 @@ _ID_AT: Final = 68
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """What a copy holds."""
+    """What a copy holds. `definitions` and `secrets` are files of webhooks that were defined through the API."""
 
     bytes: int
     webhooks: int
     events: int
     pending: int
     dead: int
+    definitions: int
+    secrets: int
 
 
-def copy_database(source: Path, target: Path) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What became of a restored copy; `kept` is where what stood there is kept, if something did."""
+
+    kept: Path | None
+    files: PutBack
+
+
+def copy_database(source: Path, target: Path, managed_dir: Path | None = None) -> None:
     """Write a consistent, fsynced copy, mode 0600. Raises `StoreUnusable`; then `target` is what it was before."""
     target = target.absolute()
     part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
@@ -62,7 +74,7 @@ def copy_database(source: Path, target: Path) -> None:
                 connection.execute("VACUUM INTO ?", (str(part),))
             finally:
                 connection.close()
-            _mark(part)
+            _mark(part, read_belongings(source.parent, managed_dir))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -76,17 +88,22 @@ def copy_database(source: Path, target: Path) -> None:
                 path.unlink()
 
 
-def _mark(part: Path) -> None:
+def _mark(part: Path, belongings: Belongings) -> None:
     connection = connect(part, writable=True)
     try:
         connection.execute("PRAGMA synchronous=OFF").fetchall()  # the whole file is synced after this
-        connection.execute(MARK_COPY)
+        with connection:
+            connection.execute(MARK_COPY)
+            pack(connection, belongings)
     finally:
         connection.close()
 
 
-def back_up(state_dir: Path, target: Path) -> Copied:
-    """Copy the store of a state directory, whether a hookd runs there or not. Raises `StoreUnusable`."""
+def back_up(state_dir: Path, target: Path, managed_dir: Path | None = None) -> Copied:
+    """Copy the store of a state directory, whether a hookd runs there or not. Raises `StoreUnusable`.
+
+    `managed_dir` is where the webhooks stand that were defined through the API.
+    """
     source = state_dir / DATABASE
     _expect_readable(source)
     if target.is_dir():
@@ -95,12 +112,12 @@ def back_up(state_dir: Path, target: Path) -> Copied:
         raise StoreUnusable(f"{target} is the store itself: name another file")
     if target.exists() and not is_store(target):
         raise StoreUnusable(f"{target} exists and is no backup of hookd: name another file")
-    copy_database(source, target)
+    copy_database(source, target, managed_dir)
     return read_copy(target)
 
 
-def restore(backup: Path, state_dir: Path) -> Path | None:
-    """Put a copy into a state directory; give where what stood there is kept, if something did.
+def restore(backup: Path, state_dir: Path, managed_dir: Path | None = None) -> Restored:
+    """Put a copy into a state directory, and what belongs to it where it is missing.
 
     Raises `StoreLocked` if a hookd runs there, `StoreUnusable` if the copy is none or cannot be put there.
     """
@@ -114,20 +131,31 @@ def restore(backup: Path, state_dir: Path) -> Path | None:
                 os.chmod(part, 0o600)  # noqa: PTH101  before anything is in it
                 with backup.open("rb") as source:
                     shutil.copyfileobj(source, file, 1 << 20)
-                if os.geteuid() == 0:  # restored by root, run by another
-                    owner = state_dir.stat()
-                    os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
                 file.flush()
+                files = put_back(_take_out(part), state_dir, managed_dir)
+                give_away(part, state_dir)  # restored by root, run by another
                 os.fsync(file.fileno())
             kept = _set_aside(target)
             part.rename(target)
             sync_directory(state_dir)
-        except OSError as error:
+        except (OSError, apsw.Error) as error:
             raise StoreUnusable(f"{backup} cannot be put into {state_dir}: {_reason(error)}") from None
         finally:
-            with suppress(OSError):
-                part.unlink()
-    return kept
+            for path in (part, part.with_name(f"{part.name}-journal")):
+                with suppress(OSError):
+                    path.unlink()
+    return Restored(kept=kept, files=files)
+
+
+def _take_out(part: Path) -> Belongings:
+    connection = connect(part, writable=True)
+    try:
+        connection.execute("PRAGMA synchronous=OFF").fetchall()  # it is synced as a whole
+        belongings = unpack(connection)
+        strip(connection)
+    finally:
+        connection.close()
+    return belongings
 
 
 def _set_aside(database: Path) -> Path | None:
@@ -171,12 +199,21 @@ def read_copy(path: Path) -> Copied:
                 "SELECT count(*), coalesce(sum(pending), 0), coalesce(sum(dead), 0) FROM webhooks"
                 " WHERE merged_into IS NULL",
             )
+            belongings = unpack(connection)
         finally:
             connection.close()
         size = path.stat().st_size
     except (OSError, apsw.Error) as error:
         raise StoreUnusable(f"{path} cannot be read: {_reason(error)}") from None
-    return Copied(bytes=size, webhooks=webhooks, events=events, pending=pending, dead=dead)
+    return Copied(
+        bytes=size,
+        webhooks=webhooks,
+        events=events,
+        pending=pending,
+        dead=dead,
+        definitions=len(belongings.definitions),
+        secrets=len(belongings.secrets),
+    )
 
 
 def _open(path: Path) -> apsw.Connection:
@@ -217,4 +254,6 @@ def _check(backup: Path) -> None:
 
 
 def _reason(error: OSError | apsw.Error) -> str:
+    if isinstance(error, apsw.FullError):
+        return "there is no room left"
     return (error.strerror or "an error of the system") if isinstance(error, OSError) else type(error).__name__
