@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hookd.config.reload.guard import find_mass_removal, may_be_mass_removal
+from hookd.config.reload.guard import find_mass_removal, judge_removals, may_be_mass_removal
 from hookd.core.config import Move
 from tests.config.trees import load_tree
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hookd.core.config import Config
 
 
@@ -83,3 +85,26 @@ def test_an_ordinary_edit_asks_nobody(forty: Config) -> None:
     assert not may_be_mass_removal(forty, forty)
     assert not may_be_mass_removal(forty, without(forty, 9))
     assert not may_be_mass_removal(without(forty, 40), forty)
+
+
+async def test_a_managed_directory_that_vanishes_takes_nothing_with_it(tmp_path: Path) -> None:
+    async def nobody() -> frozenset[str]:
+        return frozenset()
+
+    managed = tmp_path / "managed"
+    managed.mkdir()
+    (managed / "acme+a.yaml").write_text(
+        "webhooks: {acme/a: {tenant: acme, url: 'https://example.com/', events: [a]}}\n"
+    )
+    main = "version: 1\nmanaged_dir: managed\nwebhooks: {b: {url: 'https://example.com/', events: [a]}}\n"
+    old = load_tree(tmp_path, main=main)
+    assert set(old.webhooks) == {"acme/a", "b"}
+    (managed / "acme+a.yaml").unlink()
+    emptied = load_tree(tmp_path, main=main)
+    assert await judge_removals(old, emptied, nobody, "hookd.yaml") is None  # by hand: an edit like any other
+    managed.rmdir()
+    gone = load_tree(tmp_path, main=main)
+    problem = await judge_removals(old, gone, nobody, "hookd.yaml")
+    assert problem is not None
+    assert (problem.code, problem.place.file) == ("mass_removal", str(managed))
+    assert await judge_removals(emptied, gone, nobody, "hookd.yaml") is None  # nothing stood in it

@@ -6,23 +6,51 @@ Rules of this module:
 2. It is refused to remove at least `MOST` of them and more than half, or to leave no webhook at all. Whoever means it
    says so: `hookd reload --allow-removals`.
 3. A webhook that is moved to another id is not removed.
+4. A managed directory that is no longer there was not emptied by anybody who manages webhooks: what stood in it is not
+   removed, whoever waits.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from hookd.config.problems import Problem
 from hookd.core.config import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Awaitable, Callable, Collection
 
     from hookd.core.config import Config
 
 #: Fewer than this many is an edit; more is more than one wants to lose by a slip.
 MOST: Final = 10
 _NAMED: Final = 5
+
+
+async def judge_removals(
+    old: Config, new: Config, pending: Callable[[], Awaitable[Collection[str]]], main: str
+) -> Problem | None:
+    """Give the problem that `new` would remove too much, or None. Who has pending deliveries is asked if it matters."""
+    vanished = find_vanished(old, new)
+    if vanished is not None or not may_be_mass_removal(old, new):
+        return vanished
+    return find_mass_removal(old, new, await pending(), main)
+
+
+def find_vanished(old: Config, new: Config) -> Problem | None:
+    """Give the problem that the managed directory is gone with its webhooks, or None."""
+    root = old.managed_dir
+    if root is None or new.managed_dir != root or os.path.isdir(root):  # noqa: PTH112  a text, as in the snapshot
+        return None
+    lost = [name for name in find_removed(old, new) if old.webhooks[name].place.file.startswith(f"{root}/")]
+    if not lost:
+        return None
+    message = (
+        f"the managed directory is not there, and with it {len(lost)} webhook{'s' * (len(lost) > 1)} would go, so it is"
+        " not applied; if it is meant: hookd reload --allow-removals"
+    )
+    return Problem(Place(file=root), message, "mass_removal")
 
 
 def find_removed(old: Config, new: Config) -> frozenset[str]:

@@ -26,7 +26,7 @@ import trio
 
 from hookd.config.git import read_checkout, stamp_heads
 from hookd.config.load import Loaded, Rejected, load_again, missing_came
-from hookd.config.reload.guard import find_mass_removal, may_be_mass_removal
+from hookd.config.reload.guard import judge_removals
 from hookd.config.reload.keeping import Keeping
 from hookd.config.reload.report import (
     Report,
@@ -276,10 +276,9 @@ class Reloader:
             if self._last.problems:
                 log.info("config.restored", revision=self._last.revision)
             return replace(self._last, changed=False, problems=(), last_good=False, restart_required=restart)
-        if not removals_allowed and may_be_mass_removal(old, new):
-            problem = find_mass_removal(old, new, await self._around.pending(), str(self._main))
-            if problem is not None:
-                return self._refuse((problem,))
+        main, pending = str(self._main), self._around.pending
+        if not removals_allowed and (problem := await judge_removals(old, new, pending, main)) is not None:
+            return self._refuse((problem,))
         # What was read at start stays until the restart, so that every part sees one and the same.
         new = replace(new, daemon=old.daemon)
         await self._apply(old, new)

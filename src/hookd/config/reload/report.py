@@ -78,7 +78,7 @@ def describe_problem(problem: Problem) -> dict[str, object]:
         "line": place.line,
         "column": place.column,
         "code": problem.code,
-        "message": problem.message,
+        "message": f"{problem.message}; did you mean `{problem.hint}`?" if problem.hint else problem.message,
     }
 
 
