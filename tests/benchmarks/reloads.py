@@ -152,6 +152,7 @@ def _place_example(folder: Path) -> Path:
         ("/run/hookd/events.sock", "e.sock"),
         ("/run/hookd/control.sock", "c.sock"),
         ("127.0.0.1:8480", f"127.0.0.1:{find_port()}"),
+        ("127.0.0.1:9480", f"127.0.0.1:{find_port()}"),
     ):
         assert old in text, f"the example says {old} no more"
         text = text.replace(old, new)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from hookd.cli import replay
+from hookd.cli import ask, replay
 from hookd.cli.ask import redrive_command, resume_command, suspend_command
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.replay import replay_command
@@ -44,6 +44,25 @@ def test_a_replay_goes_on_where_the_last_slice_ended(body: dict[str, object], fi
     ]
 
 
+class Dead:
+    """A control API that needs two slices for its dead."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, object]] = []
+
+    def post(self, path: str, body: dict[str, object]) -> dict[str, Any]:
+        assert path == "/v1/redrive"
+        self.asked.append(body)
+        return {"redriven": 5, "more": len(self.asked) < 2, "until": 99}
+
+
+@pytest.mark.parametrize(("body", "second"), [({"all": True}, {}), ({"webhook": "a"}, {"webhook": "a"})])
+def test_a_redrive_goes_on_and_means_nothing_that_died_since(body: dict[str, object], second: dict[str, str]) -> None:
+    client: Any = Dead()
+    assert ask._redrive_in_slices(client, body) == {"redriven": 10}
+    assert client.asked == [{**body, "limit": ask.SLICE}, {**second, "until": 99, "limit": ask.SLICE}]
+
+
 @pytest.mark.parametrize(
     ("command", "arguments"),
     [
@@ -52,6 +71,9 @@ def test_a_replay_goes_on_where_the_last_slice_ended(body: dict[str, object], fi
         (replay_command, ["--webhook", "crm", "--all", "--since", "1h"]),
         (replay_command, ["--webhook", "crm", "--since", "yesterday"]),
         (replay_command, ["--all"]),
+        (replay_command, ["crm"]),
+        (replay_command, ["crm", "--webhook", "sales", "--all"]),
+        (replay_command, ["crm", "--since", "1h", "--until", "2h"]),
         (redrive_command, ["--dry-run"]),
         (redrive_command, ["crm", "--all", "--dry-run"]),
         (suspend_command, []),
@@ -65,7 +87,15 @@ def test_what_is_not_clear_is_a_mistake_of_usage(command: click.Command, argumen
 
 
 @pytest.mark.parametrize(
-    "arguments", ["replay --webhook crm --all", "redrive --all --dry-run", "suspend crm", "resume crm"]
+    "arguments",
+    [
+        "replay --webhook crm --all",
+        "replay crm --all",
+        "replay crm --webhook crm --since 2h --until 1h",
+        "redrive --all --dry-run",
+        "suspend crm",
+        "resume crm",
+    ],
 )
 def test_without_a_daemon_they_say_so(arguments: str) -> None:
     code, out, err = hookd(*arguments.split(), "--control", "/nonexistent/control.sock")

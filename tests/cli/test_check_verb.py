@@ -18,6 +18,7 @@ import pytest
 import trustme
 
 from hookd.config.problems import CODES
+from hookd.core.model import Cause
 from tests.e2e.house import HOOKD, Receiver, hookd
 
 if TYPE_CHECKING:
@@ -75,6 +76,14 @@ def test_people_read_the_problems_and_the_code_is_1(tmp_path: Path) -> None:
     assert "hookd.yaml:8:18: error: concurrency must be at least 1 [bad_value]" in lines
     assert "AAAA" not in err
     assert lines[-1] == "2 errors, 2 warnings; `hookd explain unknown_key` says more"
+
+
+def test_a_file_is_named_from_where_the_command_runs(tmp_path: Path) -> None:
+    write(tmp_path, BROKEN)
+    for cwd, shown in ((tmp_path, "hookd.yaml"), (tmp_path.parent, f"{tmp_path.name}/hookd.yaml")):
+        for words in (["check"], ["show", "--files"]):
+            _, _, err = hookd(*words, "--config", str(tmp_path / "hookd.yaml"), cwd=cwd)
+            assert f"\n{shown}:8:18: error: concurrency must be at least 1 [bad_value]\n  8 |     conc" in err
 
 
 def test_a_good_config_is_one_line(tmp_path: Path) -> None:
@@ -353,7 +362,9 @@ def test_the_certificate_is_judged_by_the_trust_of_the_webhook(tmp_path: Path) -
 def test_codes_are_listed_and_explained(tmp_path: Path) -> None:
     code, out, _ = hookd("explain", cwd=tmp_path)
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()[1:]] == list(CODES)
+    codes, causes = out.split("\n\n")
+    assert [line.split()[0] for line in codes.splitlines()[1:]] == list(CODES)
+    assert [line.split()[0] for line in causes.splitlines()[1:]] == list(Cause)
     code, out, _ = hookd("explain", "[unknown_key]", cwd=tmp_path)
     assert code == 0
     assert out.startswith(f"unknown_key: {CODES['unknown_key']}\n")
@@ -363,10 +374,23 @@ def test_codes_are_listed_and_explained(tmp_path: Path) -> None:
 
 def test_explanations_are_for_machines_too(tmp_path: Path) -> None:
     listed = json.loads(hookd("explain", "--output", "json", cwd=tmp_path)[1])
-    assert [each["code"] for each in listed] == list(CODES)
+    assert [each["code"] for each in listed if "code" in each] == list(CODES)
+    assert [each["cause"] for each in listed if "cause" in each] == list(Cause)
     one = json.loads(hookd("explain", "bad_tls", "--output", "json", cwd=tmp_path)[1])
-    assert one == next(each for each in listed if each["code"] == "bad_tls")
+    assert one == next(each for each in listed if each.get("code") == "bad_tls")
     assert one["tier"] == "environment"
+
+
+def test_a_cause_of_an_attempt_is_explained(tmp_path: Path) -> None:
+    code, out, _ = hookd("explain", "(blocked_address)", cwd=tmp_path)
+    assert code == 0
+    assert out.startswith("blocked_address (not_sent): The address is not a public one")
+    assert "`allow_networks`" in out
+    both = hookd("explain", "secret_unreadable", cwd=tmp_path)[1]
+    assert both.startswith(f"secret_unreadable: {CODES['secret_unreadable']}\n")
+    assert "\nAs the cause of an attempt:\nsecret_unreadable (not_sent): " in both
+    told = json.loads(hookd("explain", "gone", "--output", "json", cwd=tmp_path)[1])
+    assert (told["cause"], told["outcome"]) == ("gone", "rejected")
 
 
 def test_a_code_that_is_none_is_told(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hookd.cli.main import find_cause
 from hookd.cli.output import align
 from hookd.cli.readable import format_body, indent_json, make_visible
 from hookd.cli.source import make_id, with_id
-from hookd.cli.status import sort_rows
+from hookd.cli.status import MOST_PROBLEMS, render_head, sort_rows
 from hookd.config.reload.broken import cut_daemon_section
 from hookd.core.strictjson import parse_json
 
@@ -243,3 +243,16 @@ def test_the_screen_begins_with_what_needs_a_look() -> None:
         ]
     ]
     assert "".join(row["webhook"] for row in sort_rows(rows)) == "dceba"
+
+
+@pytest.mark.parametrize("count", [0, 1, MOST_PROBLEMS, 1200])
+def test_a_screen_has_room_for_so_many_problems_only(count: int) -> None:
+    problem = {"file": "hookd.yaml", "line": 1, "column": 2, "message": "no"}
+    whole = {"version": "1", "pid": 1, "started_at": "2026-11-21T16:00:00Z", "healthy": not count, "revision": "abc"}
+    whole |= {"webhooks": 1, "applied_at": "2026-11-21T16:00:00Z", "pending": 0, "held": 0, "in_flight": 0}
+    whole |= {"delivered": 0, "dead": 0, "last_good": False, "restart_required": [], "backlog": []}
+    lines = render_head({**whole, "config_rejected": {"problems": [problem] * count} if count else None})
+    assert ", 1 webhook, " in lines[1]
+    assert lines.count("  hookd.yaml:1:2: no") == min(count, MOST_PROBLEMS)
+    more = [line for line in lines if "more: `hookd check`" in line]
+    assert more == ([f"  … and {count - MOST_PROBLEMS} more: `hookd check`"] if count > MOST_PROBLEMS else [])

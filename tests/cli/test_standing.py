@@ -114,6 +114,12 @@ def test_one_that_is_held_by_the_files(capsys: pytest.CaptureFixture[str], state
     assert "pending  2 (2 held)" in lines
 
 
+def test_one_that_is_well_and_holds_some_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = screen(capsys, state="ok", pending=5, held=1)
+    assert lines[1] == "  it no longer takes the tenant or the type of some events; 1 delivery is held until it does"
+    assert screen(capsys, state="paused", pending=1, held=1)[1].endswith("; 1 delivery is held for it")
+
+
 def test_a_screen_is_shown_again_and_a_daemon_that_is_away_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     shows = iter([None, CliError("nobody is there", ExitCode.NO_DAEMON), None, CliError("no such", ExitCode.NOT_SO)])
 

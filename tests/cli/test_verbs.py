@@ -140,7 +140,7 @@ def test_what_runs_is_listed_and_shown_without_its_secrets(asked: Any) -> None:
     daemon, _ = asked
     code, out, _ = daemon.verb("list")
     assert code == 0
-    assert out.splitlines()[0].split() == ["WEBHOOK", "STATE", "TENANT", "URL", "EVENTS", "NAME"]
+    assert out.splitlines()[0].split() == ["WEBHOOK", "STATE", "TENANT", "MANAGED", "URL", "EVENTS", "NAME"]
     assert "crm      paused  acme" in out
     assert "user.*, free (off)" in out
     _, listed, _ = daemon.verb("list", "--output", "json")

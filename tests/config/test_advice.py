@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hookd.config.checking.advice import find_advice
+from hookd.config.checking.advice import find_advice, find_denied
 from hookd.config.load import Rejected, load_again
 from tests.config.trees import SIGNING, write_tree
 
@@ -53,6 +53,44 @@ def test_a_secret_in_the_file_is_told(tmp_path: Path, keys: str, at: str) -> Non
 )
 def test_what_stands_elsewhere_is_not(tmp_path: Path, keys: str) -> None:
     assert advice_of(tmp_path, WEBHOOK + keys) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "at"),
+    [
+        ("body: {template: {id: '${data.id}'}}", "6:27"),
+        ("body: {template: [a, {id: 'x {{ data.id }}'}]}", "6:31"),
+        ("body: {template: {id: '{{type}}'}}", "6:27"),
+        ("headers: {X-Team: 'a ${TEAM}'}", "6:23"),
+    ],
+)
+def test_a_template_of_another_program_is_told(tmp_path: Path, keys: str, at: str) -> None:
+    assert advice_of(tmp_path, WEBHOOK + keys) == [f"hookd.yaml:{at} foreign_template"]
+
+
+@pytest.mark.parametrize("text", ["$${data.id}", "$(data.id)", "{{ name }}", "costs $5 {a}"])
+def test_what_is_meant_to_stand_in_a_body_is_not(tmp_path: Path, text: str) -> None:
+    assert advice_of(tmp_path, f"{WEBHOOK}body: {{template: {{id: '{text}'}}}}") == []
+
+
+@pytest.mark.parametrize(
+    ("url", "keys", "told"),
+    [
+        ("http://10.0.0.1/", "", True),
+        ("http://[::1]:80/", "", True),
+        ("http://10.0.0.1/", "allow_networks: [10.0.0.0/8]", False),
+        ("http://10.0.0.1/", "proxy: http://proxy.example:3128", False),
+        ("http://10.0.0.1/", "active: false", False),
+        ("http://9.9.9.9/", "", False),
+        ("http://private.example/", "", False),
+    ],
+)
+def test_an_address_that_nobody_has_opened_is_told(tmp_path: Path, url: str, keys: str, *, told: bool) -> None:
+    loaded = load_again(write_tree(tmp_path, main=WEBHOOK.replace("https://crm.example.com/", f"'{url}'") + keys), None)
+    assert not isinstance(loaded, Rejected)
+    found = find_denied(loaded.config)
+    assert [problem.code for problem in found] == ["denied_address"] * told
+    assert {problem.severity for problem in found} <= {"warning"}
 
 
 def test_secrets_are_found_in_every_section_and_file(tmp_path: Path) -> None:

@@ -101,6 +101,50 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
         ["hookd.yaml:6:17 [yaml_syntax] no anchor of this name stands above"],
     ),
     (
+        "a star without quotes",
+        {"hookd.yaml": "version: 1\nwebhooks:\n  crm:\n    url: https://a.example/\n    events: [*]\n"},
+        ["hookd.yaml:5:14 [yaml_syntax] a text that begins with `*` must be in quotes: '*'"],
+    ),
+    (
+        "a dash without its space",
+        {"hookd.yaml": "version: 1\nwebhooks:\n  crm:\n    url: https://a.example/\n    events:\n      -user.new\n"},
+        ["hookd.yaml:6:7 [wrong_type] events must be a list: write a space behind its `-`"],
+    ),
+    (
+        "a webhook whose keys are not indented",
+        {"hookd.yaml": "version: 1\nwebhooks:\n  crm:\n  url: https://a.example/\n"},
+        [
+            (
+                "hookd.yaml:3:7 [wrong_type] webhook `crm` must be a mapping; nothing stands here: its keys go below "
+                "it, indented further"
+            ),
+            (
+                "hookd.yaml:4:8 [wrong_type] webhook `url` must be a mapping; if the key `url` is meant, indent it "
+                "further, below its webhook"
+            ),
+        ],
+    ),
+    (
+        "webhooks as a list",
+        {"hookd.yaml": "version: 1\nwebhooks:\n  - id: crm\n"},
+        ["hookd.yaml:3:3 [wrong_type] webhooks must be a mapping: lines of `name: value`"],
+    ),
+    (
+        "a mapping where a list belongs",
+        {"hookd.yaml": "version: 1\nwebhooks: {}\nmoved: {from: a, to: b}\n"},
+        ["hookd.yaml:3:8 [wrong_type] moved must be a list: begin each entry with `- `"],
+    ),
+    (
+        "a number of retries",
+        {"hookd.yaml": "version: 1\ndefaults: {retry: 3}\n"},
+        [
+            (
+                "hookd.yaml:2:19 [wrong_type] defaults.retry must be a mapping with keys like schedule, jitter, "
+                "max_age, permanent"
+            )
+        ],
+    ),
+    (
         "a second document",
         {"hookd.yaml": ("version: 1\n---\nwebhooks: {}\n")},
         ["hookd.yaml:2:1 [several_documents] a config file holds one YAML document; this begins a second one"],

@@ -228,6 +228,10 @@ async def test_a_broken_edit_changes_nothing_and_is_told_once(
         assert len(told(logged, "config.rejected")) == 2
         assert len(told(logged, "config.rejected")[1]["problems"]) > 1
 
+        write_tree(tmp_path, hooks__a="webhooks:\n  a: {ulr: 'https://a.example/', events: ['*']}\n")
+        await house.reloader.reload()
+        assert told(logged, "config.rejected")[2]["message"].endswith("has no key `ulr`; did you mean `url`?")
+
         write_tree(tmp_path, hooks__a=hook("a", "good"))
         took = await house.until(lambda: house.names == {"a": "good"})
         assert took < SOON

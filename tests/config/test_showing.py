@@ -168,6 +168,8 @@ def test_what_looks_like_a_secret_is_masked(line: str, secret: str) -> None:
         "sign: {secrets: [{credential: crm-new}]}",
         "bearer: {file: /etc/hookd/secrets/crm}",
         "allow_networks: [10.1.0.0/16]",
+        "unix: /srv/tenant2/hookd/events.sock",
+        "customer-4711-production-west: {}",
     ],
 )
 def test_what_is_no_secret_is_shown(line: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import click
@@ -16,12 +17,18 @@ from hookd.cli.places import control_options, find_control, output_option
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: How many deliveries one request of a redrive brings back: about a second's work, after which a person sees progress.
+SLICE: Final = 50_000
+
 
 @click.command("list")
 @control_options
 @output_option
 def list_command(control: str | None, config: Path | None, output: str) -> None:
-    """List the webhooks of the running config."""
+    """List the webhooks of the running config.
+
+    The managed ones stand in `managed_dir`: `put`, `remove` and the API over HTTP change them.
+    """
     print_list(ControlClient(find_control(control, config)).get("/v1/webhooks"), output)
 
 
@@ -34,8 +41,10 @@ def print_list(webhooks: list[dict[str, Any]], output: str) -> None:
     for each in webhooks:
         word = "inactive" if not each["active"] else "paused" if each["paused"] else "active"
         events = ", ".join(event["event"] + ("" if event["active"] else " (off)") for event in each["events"])
-        rows.append((each["id"], word, each["tenant"], _reference(each["url"]), events, each["name"] or None))
-    print_table(("webhook", "state", "tenant", "url", "events", "name"), rows, empty="no webhooks")
+        managed = "yes" if each.get("managed") else None
+        rows.append((each["id"], word, each["tenant"], managed, _reference(each["url"]), events, each["name"] or None))
+    columns = ("webhook", "state", "tenant", "managed", "url", "events", "name")
+    print_table(columns, rows, empty="no webhooks")
 
 
 def _reference(value: object) -> object:
@@ -110,6 +119,7 @@ def redrive_command(
     """Make dead deliveries due again, with the same ids and a fresh schedule.
 
     Of one webhook, of those that the options name, or of all with --all. A failed `hookd test` is not brought back.
+    When it is interrupted, what was redriven so far stays so.
     """
     asked: dict[str, object] = {
         "webhook": webhook,
@@ -124,9 +134,10 @@ def redrive_command(
         raise CliError("say what to redrive: a webhook, --delivery, --since …, or --all alone", ExitCode.USAGE)
     if everything:
         body["all"] = True
-    if dry_run:
-        body["dry_run"] = True
-    redriven = ControlClient(find_control(control, config)).post("/v1/redrive", body)
+    client = ControlClient(find_control(control, config))
+    redriven: dict[str, Any] = (
+        client.post("/v1/redrive", {**body, "dry_run": True}) if dry_run else _redrive_in_slices(client, body)
+    )
     count = redriven["redriven"]
     if output == "json":
         print_json(redriven)
@@ -139,3 +150,21 @@ def redrive_command(
     else:
         print("there is no such dead delivery")
     return ExitCode.NOT_SO if delivery_id is not None and not count else ExitCode.FINE
+
+
+def _redrive_in_slices(client: ControlClient, body: dict[str, object]) -> dict[str, Any]:
+    """Ask for slice after slice, with progress on a terminal; give how many are due again."""
+    total = 0
+    shown = False
+    while True:
+        part: dict[str, Any] = client.post("/v1/redrive", {**body, "limit": SLICE})
+        total += part["redriven"]
+        if not part["more"]:
+            if shown:
+                print(file=sys.stderr)
+            return {"redriven": total}
+        # What dies again meanwhile is not meant.
+        body = {**{key: value for key, value in body.items() if key != "all"}, "until": part["until"]}
+        if sys.stderr.isatty():
+            shown = True
+            print(f"\r{total} redriven", end="", file=sys.stderr, flush=True)

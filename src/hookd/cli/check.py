@@ -23,7 +23,7 @@ import click
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.output import print_json, print_problems, styled
 from hookd.cli.places import config_option, find_config
-from hookd.config.checking.advice import find_advice
+from hookd.config.checking.advice import find_advice, find_denied
 from hookd.config.checking.trial import run_trials
 from hookd.config.load import Rejected, load_again
 from hookd.config.problems import sort_problems
@@ -117,6 +117,7 @@ def _look(main: Path) -> _Findings:
         found = _Findings(main=main, config=None, sources=sources, problems=list(loaded.error.problems))
     else:
         found = _Findings(main=main, config=loaded.config, sources=loaded.snapshot.sources, problems=[])
+        found.problems += find_denied(loaded.config)
     if loaded.snapshot is not None:
         found.problems += find_advice(loaded.snapshot)
     return found

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from hookd.config.problems import Problem
+    from hookd.core.config import Place
 
 
 def print_json(value: object) -> None:
@@ -67,11 +68,22 @@ def print_fields(fields: Sequence[tuple[str, object]]) -> None:
 
 
 def print_problems(problems: Iterable[Problem], sources: Mapping[str, str]) -> None:
-    """Print what is wrong with a config to standard error, each problem with its line; as wide as the terminal."""
+    """Print what is wrong with a config to standard error, each problem with its line; as wide as the terminal.
+
+    A file below the working directory is named relative to it, whichever way the config was found.
+    """
+    from dataclasses import replace
     from functools import partial
     from shutil import get_terminal_size
 
+    from hookd.cli.reports import shorten_path
     from hookd.config.checking.showing import LINE_WIDTH, render_problems
+
+    def near(place: Place) -> Place:
+        return replace(place, file=shorten_path(place.file))
+
+    problems = [replace(it, place=near(it.place), also=it.also and near(it.also)) for it in problems]
+    sources = {shorten_path(file): text for file, text in sources.items()}
 
     width = get_terminal_size().columns if sys.stderr.isatty() else LINE_WIDTH
     shown = render_problems(problems, sources, paint=partial(styled, to=sys.stderr), width=width)

@@ -23,7 +23,8 @@ _COUNTS: Final = ("seen", "new", "again", "pending", "unwanted", "replayed")
 
 
 @click.command("replay")
-@click.option("--webhook", required=True, help="The webhook to replay to.")
+@click.argument("place", metavar="[WEBHOOK]", required=False)
+@click.option("--webhook", help="The webhook to replay to, as WEBHOOK.")
 @click.option("--since", help="Accepted since (inclusive): an instant (2026-11-21T16:00:00Z), a date, or an age (2h).")
 @click.option("--until", help="Accepted until (exclusive): an instant, a date, or an age.")
 @click.option("--tenant", help="Of this tenant's events only.")
@@ -34,7 +35,8 @@ _COUNTS: Final = ("seen", "new", "again", "pending", "unwanted", "replayed")
 @output_option
 def replay_command(
     *,
-    webhook: str,
+    place: str | None,
+    webhook: str | None,
     since: str | None,
     until: str | None,
     tenant: str | None,
@@ -45,20 +47,21 @@ def replay_command(
     config: Path | None,
     output: str,
 ) -> None:
-    """Give kept events to a webhook, also those that it had already.
+    """Give kept events to WEBHOOK, also those that it had already.
 
     The running config decides which are for it: its tenant, its triggers and its filter. A webhook has at most one
     delivery of an event: one that is delivered or dead begins anew under its id, one that is pending stays as it is.
     Events that were new to an ordered webhook go out in their order, those that begin anew outside of it. When it is
     interrupted, what was replayed so far stays so.
     """
-    asked: dict[str, object] = {
-        "since": parse_when(since, "--since"),
-        "until": parse_when(until, "--until"),
-        "tenant": tenant,
-        "type": event_type,
-    }
+    webhook = webhook if place is None else place if webhook in {None, place} else None
+    if webhook is None:
+        raise CliError("say which webhook the events are for, once: hookd replay WEBHOOK …", ExitCode.USAGE)
+    first, end = parse_when(since, "--since"), parse_when(until, "--until")
+    asked: dict[str, object] = {"since": first, "until": end, "tenant": tenant, "type": event_type}
     body = {key: value for key, value in asked.items() if value is not None}
+    if first is not None and end is not None and first >= end:
+        raise CliError("--since is not before --until: no event was accepted between them", ExitCode.USAGE)
     if bool(body) == everything:
         raise CliError("say which events: --since …, --until, --tenant, --type, or --all alone", ExitCode.USAGE)
     totals = _replay(ControlClient(find_control(control, config)), webhook, body, dry_run=dry_run)

@@ -55,7 +55,7 @@ def show_command(
         if output == "json":
             print_json(_for_programs(shown, origins=origins))
         else:
-            _print_definitions(shown, origins=origins)
+            _print_definitions(shown, origins=origins, files=from_files)
         return
     client = ControlClient(find_control(control, config))
     if webhook is None:
@@ -122,8 +122,9 @@ def _for_programs(shown: dict[str, Any], *, origins: bool) -> dict[str, Any]:
     return {**shown, "webhooks": kept}
 
 
-def _print_definitions(shown: dict[str, Any], *, origins: bool) -> None:
-    print(styled(f"# in force at revision {shown['revision']}; secrets are masked", "faint"))
+def _print_definitions(shown: dict[str, Any], *, origins: bool, files: bool) -> None:
+    what = "of the files, revision" if files else "in force at revision"
+    print(styled(f"# {what} {shown['revision']}; secrets are masked", "faint"))
     if not shown["webhooks"]:
         print("webhooks: {}")
         return

@@ -136,7 +136,7 @@ def _explain_error(document: Document, path: Path, error: Any) -> Iterator[Probl
                 yield Problem(place, f"{_subject(path)} lacks `{key}`", "missing_key", expected=key)
     else:
         expected = _expected(keyword, schema)
-        advice = _type_advice(schema, error.instance) if keyword == "type" else ""
+        advice = _type_advice(path, schema, error.instance) if keyword == "type" else ""
         hint = None
         if "enum" in schema and isinstance(error.instance, str):
             hint = did_you_mean(error.instance, [choice for choice in schema["enum"] if isinstance(choice, str)])
@@ -181,22 +181,42 @@ def _expected(keyword: str, schema: Mapping[str, Any]) -> str:
     return f"must be {' or '.join(words)}" if words else "is not what the schema asks for"
 
 
-def _type_advice(schema: Mapping[str, Any], instance: object) -> str:
+def _type_advice(path: Path, schema: Mapping[str, Any], instance: object) -> str:
     """Say how to write what was probably meant, without repeating it."""
     types = _types(schema)
+    if "object" in types and "string" not in types:
+        return _mapping_advice(path, schema, instance)
     if instance is None:
-        return "; nothing stands here" + ("; write {} if it is meant to be empty" if types == ["object"] else "")
+        return "; nothing stands here"
+    if isinstance(instance, str):
+        return _text_advice(types, instance)
     if isinstance(instance, bool | int | float) and "string" in types:
         as_text = str(instance).lower() if isinstance(instance, bool) else str(instance)
         fits = re.search(schema.get("pattern", ""), as_text) and as_text in schema.get("enum", (as_text,))
         return ": quote it" if fits else ""
-    if isinstance(instance, str) and "boolean" in types and instance.lower() in {"yes", "no", "on", "off", "y", "n"}:
+    return ": begin each entry with `- `" if isinstance(instance, dict) and types == ["array"] else ""
+
+
+def _text_advice(types: list[str], instance: str) -> str:
+    if "boolean" in types and instance.lower() in {"yes", "no", "on", "off", "y", "n"}:
         return " (yes, no, on and off are texts in YAML 1.2)"
-    if isinstance(instance, str) and not {"boolean", "integer", "number"}.isdisjoint(types):
+    if not {"boolean", "integer", "number"}.isdisjoint(types):
         return ", without quotes" if re.fullmatch(r"[0-9.]+|true|false", instance) else ""
-    if isinstance(instance, str) and "array" in types:
-        return ": put it in [ ]"
+    if "array" in types:
+        return ": write a space behind its `-`" if instance.startswith("-") else ": put it in [ ]"
     return ""
+
+
+def _mapping_advice(path: Path, schema: Mapping[str, Any], instance: object) -> str:
+    if len(path) == len(("section", "id")) and path[0] in {"webhooks", "profiles"}:
+        if path[1] in config_schema()["definitions"]["webhook"]["properties"]:
+            return f"; if the key `{path[1]}` is meant, indent it further, below its {str(path[0])[:-1]}"
+        if instance is None:
+            return "; nothing stands here: its keys go below it, indented further"
+    if instance is None:
+        return "; nothing stands here" + ("; write {} if it is meant to be empty" if path else "")
+    keys = list(schema.get("properties", ()))
+    return f" with keys like {', '.join(keys[:_KEYS_NAMED])}" if keys else ": lines of `name: value`"
 
 
 def _types(schema: Mapping[str, Any]) -> list[str]:
@@ -222,6 +242,8 @@ def _shorten(key: str) -> str:
 
 #: As much of a key is repeated in a message.
 _SHOWN = 64
+#: As many keys of a mapping are named to who wrote something else in its place.
+_KEYS_NAMED = 4
 
 
 @cache

@@ -56,6 +56,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         # what the parts say about each other
         "duplicate_id": "The same id stands in two places.",
         "unknown_profile": "There is no profile of that name.",
+        "secret_for_tenants": "A profile that tenants build on holds a secret.",
         "profile_cycle": "A profile builds on itself.",
         "unknown_event_type": "A pattern matches no event type of the catalogue.",
         "duplicate_pattern": "The same pattern stands twice in `events`.",
@@ -73,6 +74,8 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "test_failed": "A test that stands in the config does not hold.",
         # warnings: it works, and is probably not meant
         "empty_include": "A pattern of `include` matches no file.",
+        "denied_address": "A webhook's URL leads to an address that is denied.",
+        "foreign_template": "What looks like a template is none here, and is sent as it stands.",
         "inline_secret": "A secret stands in the file itself, and so in its history.",
         "secret_exposed": "Others than hookd can read or change a secret.",
         "secret_unchecked": "A secret cannot be looked at from here.",

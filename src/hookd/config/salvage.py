@@ -56,6 +56,12 @@ def read_rest(main: Path) -> Snapshot | None:
     return Snapshot(str(main), files)
 
 
+def find_managed_dir(main: Path) -> Path | None:
+    """Give the managed directory that a main file names, also a broken one; None if it names none."""
+    managed = _read_sections(_read(str(main)) or b"").get("managed_dir")
+    return main.absolute().parent / managed if isinstance(managed, str) and managed else None
+
+
 def _find_included(main: Path, sections: dict[str, object]) -> Iterator[str]:
     include, managed = sections.get("include"), sections.get("managed_dir")
     for entry in include if isinstance(include, list) else ():

@@ -8,13 +8,14 @@ Rules of this module:
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from hookd.config.patterns import find_files, is_pattern
 from hookd.config.problems import ConfigInvalid, Problem
 from hookd.config.text.strictyaml import parse_yaml
 from hookd.config.text.written import Use, find_texts
-from hookd.core.addresses import tells_secret
+from hookd.core.addresses import TargetInvalid, denied, parse_target, tells_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from hookd.config.snapshot import Snapshot
     from hookd.config.text.strictyaml import Document
     from hookd.config.text.written import Written
+    from hookd.core.config import Config
+
+# `${…}` and `{{ data.id }}`, as other programs write templates; `$${` is the way to write a `${` that is meant.
+_FOREIGN: Final = re.compile(
+    r"(?<!\$)\$\{[^{}]*\}"
+    r"|\{\{ *[.$]?(?:id|type|source|subject|time|tenant|partitionkey|data|event|secrets)\b[^{}]*\}\}"
+)
 
 _SECRET_USES: Final = frozenset({Use.TEMPLATE_SECRET, Use.BEARER, Use.PASSWORD, Use.SIGNING, Use.TOKEN, Use.KEY})
 
@@ -32,12 +40,35 @@ def find_advice(snapshot: Snapshot) -> list[Problem]:
     for document in parse_files(snapshot):
         if document.file == snapshot.main:
             found.extend(_find_empty_includes(document))
+        for path, text in _find_templates(document.value):
+            if _FOREIGN.search(text):
+                message = "this is sent as it stands: a template is written $(PATH), like $(data.id)"
+                found.append(Problem(document.place(path), message, "foreign_template", severity="warning"))
         for written in find_texts(document):
+            if written.use in {Use.HEADER, Use.URL} and _FOREIGN.search(written.literal or ""):
+                message = "this is sent as it stands: {env: NAME} takes a variable of the environment"
+                found.append(Problem(written.place, message, "foreign_template", severity="warning"))
             if _is_open(written):
                 message = (
                     "a secret stands in the file itself; {file: PATH}, {credential: NAME} or {env: NAME} keeps it out"
                 )
                 found.append(Problem(written.place, message, "inline_secret", severity="warning"))
+    return found
+
+
+def find_denied(config: Config) -> list[Problem]:
+    """Warn of the webhooks whose URL is an address that no attempt will be made to, since nobody has opened it."""
+    found: list[Problem] = []
+    for webhook in config.webhooks.values():
+        if not webhook.active or not isinstance(webhook.url, str) or webhook.proxy is not None:
+            continue
+        try:
+            target = parse_target(webhook.url)
+        except TargetInvalid:
+            continue
+        if target.literal and (reason := denied(target.host, webhook.allow_networks)) is not None:
+            message = f"webhook `{webhook.id}` will not be delivered: {reason}"
+            found.append(Problem(webhook.place, message, "denied_address", severity="warning"))
     return found
 
 
@@ -57,6 +88,27 @@ def _find_empty_includes(main: Document) -> Iterator[Problem]:
         if isinstance(entry, str) and is_pattern(entry) and not find_files(directory, entry):
             place = main.place(("include", index))
             yield Problem(place, "this pattern matches no file", "empty_include", severity="warning")
+
+
+def _find_templates(value: object) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Give the texts of all templates of bodies, and where they stand."""
+    main = value if isinstance(value, dict) else {}
+    owners: list[tuple[tuple[str | int, ...], object]] = [(("defaults",), main.get("defaults"))]
+    for section in ("profiles", "webhooks"):
+        inner = main.get(section)
+        owners += [((section, name), it) for name, it in inner.items()] if isinstance(inner, dict) else []
+    for path, owner in owners:
+        body = owner.get("body") if isinstance(owner, dict) else None
+        if isinstance(body, dict):
+            yield from _find_texts(body.get("template"), (*path, "body", "template"))
+
+
+def _find_texts(node: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(node, str):
+        yield path, node
+    elif isinstance(node, dict | list):
+        for step, inner in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _find_texts(inner, (*path, step))
 
 
 def _is_open(written: Written) -> bool:

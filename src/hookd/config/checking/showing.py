@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from hookd.config.problems import Problem
     from hookd.core.config import Place
 
+# A path or a name of plain words and short numbers, which is no secret: /run/app2/events, crm-production-4711.
+_PLAIN_WORDS: Final = (
+    r"(?!/?(?:[a-z]{1,15}[0-9]{0,3}|[0-9]{1,6})(?:[/_-](?:[a-z]{1,15}[0-9]{0,3}|[0-9]{1,6}))+(?![\w+/=-]))"
+)
+
 # What is masked in a source line (the group named `it`): signing secrets, user info and query of URLs, the value after
 # a telling key, and any long run of letters and digits without a separator.
 _SECRETS: Final = tuple(
@@ -38,7 +43,9 @@ _SECRETS: Final = tuple(
             r"(?P<it>\"[^\"]*\"?|'[^']*'?|[^\s\[{\"'&*|>#][^#,\]}]*)"
         ),
         r"(?i)(?:secrets|tokens)[\"']?\s*:\s*\[\s*(?P<it>[^\s\]{][^\]{]*)",
-        r"(?<![\w/.$-])(?P<it>(?=[A-Za-z+/_-]*[0-9])(?=[0-9+/_-]*[A-Za-z])[A-Za-z0-9+/_-]{20,}={0,2})",
+        r"(?<![\w/.$-])"
+        + _PLAIN_WORDS
+        + r"(?P<it>(?=[A-Za-z+/_-]*[0-9])(?=[0-9+/_-]*[A-Za-z])[A-Za-z0-9+/_-]{20,}={0,2})",
     )
 )
 

@@ -61,6 +61,26 @@ _MEANINGS: Final = {
     ),
     "did not find expected <document start>": "nothing may stand after the end of the document",
     "found incompatible YAML document": "only YAML 1.1 and 1.2 are known",
+    "did not find expected comment or line break": (
+        "behind `|` or `>` the line ends; the text begins on the next one, indented"
+    ),
+    "found an indentation indicator equal to 0": "the indentation of a text is a number from 1 to 9",
+    "found unexpected document indicator": "`---` or `...` stands inside quotes that are not closed above",
+    "mapping keys are not allowed in this context": "a key cannot begin here: check the indentation",
+    "found unexpected ':'": "a `:` is not expected here: put a text that holds one in quotes",
+    "found duplicate %YAML directive": "`%YAML` stands twice",
+    "found duplicate %TAG directive": "`%TAG` stands twice",
+    "found undefined tag handle": "tags are not used here; put a text that begins with `!` in quotes",
+}
+
+# The beginnings of what libyaml was at when it found a character that it did not want, and what that means.
+_WHILE: Final = {
+    "while scanning an alias": "a text that begins with `*` must be in quotes: '*'",
+    "while scanning an anchor": "a text that begins with `&` must be in quotes",
+    "while scanning a tag": "a text that begins with `!` must be in quotes",
+    "while parsing a tag": "a text that begins with `!` must be in quotes",
+    "while scanning a directive": "a line cannot begin with `%`: put the text in quotes",
+    "while scanning a %": "a line cannot begin with `%`: put the text in quotes",
 }
 
 
@@ -102,14 +122,17 @@ def explain_syntax(error: MarkedYAMLError, text: str, file: str) -> Problem:
         return explain_tab(place, line)
     character = line[place.column - 1 : place.column]
     if said == "found character that cannot start any token" and character in _NO_PLAIN_START:
-        return Problem(place, f"a text that begins with `{character}` must be in quotes", "yaml_syntax")
+        named = "a backtick" if character == "`" else f"`{character}`"
+        return Problem(place, f"a text that begins with {named} must be in quotes", "yaml_syntax")
     if said == "but found another document":
         return Problem(place, "a config file holds one YAML document; this begins a second one", "several_documents")
     if said == "second occurrence":
         return Problem(place, "the same anchor stands twice", "yaml_syntax", also=start)
-    if said in _UNFINISHED:
-        return Problem(start, _UNFINISHED[said], "yaml_syntax")
-    return Problem(place, _MEANINGS.get(said, f"this is not YAML: {said}"), "yaml_syntax")
+    if said in _UNFINISHED or said in _MEANINGS:
+        return Problem(start if said in _UNFINISHED else place, (_UNFINISHED | _MEANINGS)[said], "yaml_syntax")
+    # Most often the `*` of `events: [*]`; the place to look at is where the alias, anchor or tag began.
+    meaning = next((it for begin, it in _WHILE.items() if (error.context or "").startswith(begin)), None)
+    return Problem(start if meaning else place, meaning or f"this is not YAML: {said}", "yaml_syntax")
 
 
 def explain_tab(place: Place, line: str) -> Problem:
