@@ -138,21 +138,22 @@ def _texts(reader: Reader, key: str) -> dict[str, Text]:
 def _build_headers(reader: Reader, *, has_auth: bool) -> tuple[tuple[str, Text], ...]:
     headers = _texts(reader, "headers")
     seen: dict[str, str] = {}
+    places = reader.places  # asked for a place only when something is wrong: the file may have to be read again
     for name, value in headers.items():
-        message, code, also = header_problem(name, value if isinstance(value, str) else ""), "bad_header", None
-        place = reader.places.key_place(("headers", name))
+        at, text = ("headers", name), value if isinstance(value, str) else ""
+        message = header_problem(name, text)
         if message is not None:
-            place = place if header_problem(name, "") else reader.places.place(("headers", name))
-        elif isinstance(value, str) and _TEMPLATE in value:
-            place = reader.places.place(("headers", name))
-            message = "a template stands in `body` only; a header is what it says"
+            place = places.key_place(at) if header_problem(name, "") else places.place(at)
+            reader.findings.report(place, message, "bad_header")
+        elif _TEMPLATE in text:
+            reader.refuse(at, "a template stands in `body` only; a header is what it says", "bad_header")
         elif name.lower() in seen:
-            message, code = f"the header {name.lower()} stands here twice", "duplicate_key"
-            also = reader.places.key_place(("headers", seen[name.lower()]))
+            also = places.key_place(("headers", seen[name.lower()]))
+            message = f"the header {name.lower()} stands here twice"
+            reader.findings.report(places.key_place(at), message, "duplicate_key", also=also)
         elif has_auth and name.lower() == "authorization":
             message = "the header authorization is what `auth` sets; keep one of them"
-        if message is not None:
-            reader.findings.report(place, message, code, also=also)
+            reader.findings.report(places.key_place(at), message, "bad_header")
         seen.setdefault(name.lower(), name)
     return tuple(headers.items())
 
