@@ -31,11 +31,13 @@ log = structlog.get_logger()
 _QUIET_S: Final = 0.2
 _QUIET_AT_MOST_S: Final = 5.0
 _GIT_AT_MOST_S: Final = 30.0
-_GIT_STEP_S: Final = 0.05
+_GIT_STEP_S: Final = 0.02
+#: git writes its HEAD some milliseconds after the last file and the index. Who is faster is told of the commit later.
+_HEAD_S: Final = 0.03
 #: So long files may keep moving while they are read before that is a problem to tell.
 _MOVING_AT_MOST_S: Final = 30.0
 #: A lock that is held for less may be that of a `git status`, which some prompts run all the time.
-_CHECKOUT_STEPS: Final = 2
+_CHECKOUT_STEPS: Final = 5
 _CHECKOUT_AT_MOST_S: Final = 10.0
 
 
@@ -71,7 +73,7 @@ class Settling:
                 await trio.sleep(_GIT_STEP_S)
             if steps < _CHECKOUT_STEPS:
                 return False
-            await trio.sleep(_GIT_STEP_S)  # it writes its HEAD after the last file
+            await trio.sleep(_HEAD_S)
             return True
         self._waited_for = await _mark_in(trees)
         log.warning("config.deferred", reason="git is at work in the tree", seconds=_GIT_AT_MOST_S)
