@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.house import PATIENCE_S, Daemon, Receiver, Taken
+from tests.e2e.house import HOOKD, PATIENCE_S, Daemon, Receiver, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,3 +241,30 @@ def test_without_watches_the_files_are_polled_and_that_is_said(daemon_of: Callab
     assert daemon.stop() == 0
     assert time.monotonic() - began < 10
     assert len([each for each in daemon.lines if each["msg"] == "config.polling"]) == 1
+
+
+@pytest.mark.parametrize("name", ["live", "current"])
+def test_a_relative_name_is_that_of_the_tree_which_stands_there(
+    daemon_of: Callable[..., Daemon], tmp_path: Path, name: str
+) -> None:
+    """The directory that it was started in is replaced by another, or the symlink is that leads to it."""
+    daemon = daemon_of("")
+    daemon.config.unlink()
+    for tree, webhook in (("live", "one"), ("next", "two")):
+        (tmp_path / tree).mkdir()
+        (tmp_path / tree / "hookd.yaml").write_text(
+            "version: 1\ndaemon:\n  state_dir: ../state\n  inlets: [{unix: ../events.sock}]\n"
+            "  control: {unix: ../control.sock}\n"
+            f"webhooks: {{{webhook}: {{url: 'http://example.com/', events: [a]}}}}\n"
+        )
+    (tmp_path / "current").symlink_to("live")
+    daemon.program = ("sh", "-c", f'cd "$0" && exec {shlex.join(HOOKD)} run --config hookd.yaml', str(tmp_path / name))
+    daemon.start()
+    if name == "live":
+        (tmp_path / "live").rename(tmp_path / "before")
+        (tmp_path / "next").rename(tmp_path / "live")
+    else:
+        (tmp_path / "new").symlink_to("next")
+        (tmp_path / "new").rename(tmp_path / "current")
+    daemon.wait_line("config.reloaded", added_webhooks=["two"], removed_webhooks=["one"])
+    assert daemon.stop() == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 import structlog
@@ -22,9 +22,6 @@ from hookd.daemon.parts import Files, Setting
 from hookd.daemon.running import Daemon, StartFailed
 from hookd.logs import open_log
 from hookd.systemd import Notifier, credentials_directory, hold_hangups, take_descriptors
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: Files that we make are for us alone, unless a mode is given for them.
 _UMASK = 0o077
@@ -44,7 +41,7 @@ def run_command(*, config: Path | None, no_last_good: bool) -> int:
     hold_hangups()
     descriptors = take_descriptors()
     os.umask(_UMASK)
-    files = read_files(find_config(config), last_good=not no_last_good)
+    files = read_files(_fix(find_config(config)), last_good=not no_last_good)
     with open_log(sys.stdout, files.loaded.config.daemon.log_level) as log:
         daemon = Daemon(
             Setting(
@@ -84,6 +81,19 @@ def read_files(main: Path, *, last_good: bool) -> Files:
         raise tell_not_started(CliError(f"{message} ({none})", ExitCode.BAD_CONFIG), found) from None
     tell_refused(found, f"{main}: the config is not valid; starting from the last good one, {copy.archive}")
     return Files(main=main, loaded=copy.loaded, refused=found)
+
+
+def _fix(main: Path) -> Path:
+    """Give the absolute path of a file, as the user's shell would say it.
+
+    A working directory moves with its tree: who replaces the tree means the name. The shell's own word for it keeps
+    the symlink of a release, which the system's has resolved.
+    """
+    said = os.environ.get("PWD", "")
+    here = Path(said)
+    if not (here.is_absolute() and here.is_dir() and here.samefile(".")):
+        here = Path.cwd()
+    return here / main
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
