@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.faults
 
 KEYS = 8
-EVENTS = 640
+EVENTS = 1600
 KILLS = 4
 
 YAML = """
@@ -133,7 +133,9 @@ def test_the_order_of_a_key_outlives_failures_reloads_and_kills(
             mark = len(daemon.lines)
             daemon.config.write_text(plain.replace("timeout: 5s", f"timeout: {6 + 2 * round_ + edit}s"))
             daemon.wait_line("config.reloaded", since=mark)
-        fleet.wait_count(len(fleet.seen) + dice.randrange(5, 60))
+        target = len(fleet.seen) + dice.randrange(5, 60)
+        # A fast machine may have delivered all by now: then there is nothing more to wait for.
+        fleet.wait(lambda seen, target=target: len(seen) >= target or sum(s.status == 200 for s in seen) >= EVENTS)  # type: ignore[misc]
         daemon.kill()
         daemon.start()
     producer.wait()
