@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from hookd.logs import LINE_BYTES, LineWriter, open_log
+from hookd.logs import LINE_BYTES, AttemptLine, LineWriter, open_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,28 @@ def output(tmp_path: Path) -> Iterator[TextIO]:
 def lines_of(stream: TextIO) -> list[str]:
     stream.seek(0)
     return stream.read().splitlines()
+
+
+def make_line(**fields: Any) -> AttemptLine:
+    """Give the line of an attempt."""
+    known: dict[str, Any] = {
+        "time": "",
+        "level": "info",
+        "msg": "delivery.attempted",
+        "webhook": "crm",
+        "tenant": None,
+        "event_id": "evt-1",
+        "event_type": "user.new",
+        "delivery_id": "dlv_1",
+        "attempt": 1,
+        "outcome": "delivered",
+        "cause": None,
+        "status": 200,
+        "duration_ms": 1.5,
+        "next_attempt_at": None,
+        "revision": "0123456789ab",
+    }
+    return AttemptLine(**(known | fields))
 
 
 def parsed(stream: TextIO) -> list[dict[str, Any]]:
@@ -46,7 +68,7 @@ def test_a_line_is_time_level_msg_and_its_fields(output: TextIO) -> None:
 def test_a_level_that_is_off_writes_nothing(output: TextIO) -> None:
     with open_log(output, "warning", environ={}) as log:
         structlog.get_logger().info("daemon.ready")
-        log.attempted([{"outcome": "delivered"}, {"outcome": "rejected"}])
+        log.attempted([make_line(), make_line(level="warning", outcome="rejected")])
     assert [(line["msg"], line["level"]) for line in parsed(output)] == [("delivery.attempted", "warning")]
 
 
@@ -74,15 +96,17 @@ def test_no_line_is_longer_than_journald_takes(output: TextIO, field: object) ->
 
 
 def test_a_batch_is_as_many_lines_each_within_the_bound(output: TextIO) -> None:
-    batch = [{"outcome": "delivered", "event_id": str(n), "detail": "x" * 200} for n in range(300)]
-    batch[150]["detail"] = "x" * 100_000
+    batch = [make_line(event_id=str(n), detail="x" * 200) for n in range(300)]
+    batch[150].detail = "x" * 100_000
     with open_log(output, "info", environ={}) as log:
         log.attempted(batch)
     lines = parsed(output)
     assert [line["event_id"] for line in lines] == [str(n) for n in range(300)]
     assert [n for n, line in enumerate(lines) if "truncated" in line] == [150]
     assert max(map(len, lines_of(output))) <= LINE_BYTES
-    assert list(lines[0]) == ["time", "level", "msg", "outcome", "event_id", "detail"]
+    names = [name for name in AttemptLine.__struct_fields__ if name not in {"trace_id", "span_id", "url"}]
+    assert [list(line) for line in (lines[0], lines[-1])] == [names, names]
+    assert len({line["time"] for line in lines}) == 1
 
 
 def test_priorities_stand_only_before_lines_for_the_journal(output: TextIO) -> None:
@@ -90,7 +114,7 @@ def test_priorities_stand_only_before_lines_for_the_journal(output: TextIO) -> N
     with open_log(output, "info", environ={"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}) as log:
         structlog.get_logger().warning("delivery.dead")
         structlog.get_logger().error("store.failed")
-        log.attempted([{"outcome": "delivered"}])
+        log.attempted([make_line()])
     texts = lines_of(output)
     assert [text[:3] for text in texts] == ["<4>", "<3>", "<6>"]
     assert [json.loads(text[3:])["msg"] for text in texts] == ["delivery.dead", "store.failed", "delivery.attempted"]

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import msgspec
 import structlog
+from msgspec import UNSET, UnsetType
 
 from hookd.core.instants import format_instant
 
@@ -45,6 +46,30 @@ LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": loggin
 _PRIORITY: Final = {"debug": b"<7>", "info": b"<6>", "warning": b"<4>", "error": b"<3>", "critical": b"<2>"}
 _encode: Final = msgspec.json.Encoder().encode
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
+
+
+class AttemptLine(msgspec.Struct, gc=False):
+    """A `delivery.attempted` line, its fields in their order; what is UNSET is left out, the time is set at last."""
+
+    time: str
+    level: str
+    msg: str
+    webhook: str
+    tenant: str | None
+    event_id: str
+    event_type: str
+    delivery_id: str
+    attempt: int
+    outcome: str
+    cause: str | None
+    status: int | None
+    duration_ms: float
+    next_attempt_at: str | None
+    revision: str
+    trace_id: str | UnsetType = UNSET
+    span_id: str | UnsetType = UNSET
+    detail: str | UnsetType | None = UNSET
+    url: str | UnsetType = UNSET
 
 
 def _now() -> str:
@@ -160,26 +185,24 @@ class Log:
             else None
         )
 
-    def attempted(self, batch: Sequence[Mapping[str, object]]) -> None:
-        """Write a `delivery.attempted` line for each mapping of fields, in one write."""
+    def attempted(self, batch: Sequence[AttemptLine]) -> None:
+        """Write the lines of a batch of attempts, in one write."""
+        if self._level > logging.INFO:
+            batch = [line for line in batch if LEVELS[line.level] >= self._level]
+        if not batch:
+            return
         moment = _now()
-        lines: list[dict[str, object]] = []
-        for fields in batch:
-            good = fields.get("outcome") == "delivered"
-            if self._level > (logging.INFO if good else logging.WARNING):
-                continue
-            level = "info" if good else "warning"
-            lines.append({"time": moment, "level": level, "msg": "delivery.attempted", **fields})
-        if lines:
-            self.writer.write(self._render_all(lines), len(lines))
+        for line in batch:
+            line.time = moment
+        self.writer.write(self._render_all(batch), len(batch))
 
-    def _render_all(self, lines: list[dict[str, object]]) -> bytes:
+    def _render_all(self, lines: Sequence[AttemptLine]) -> bytes:
         if self._console is None and not self._journal:
             text = _encode_lines(lines)
             # Only a batch that is longer than a line may be holds a line that is too long.
             if len(text) < LINE_BYTES or max(map(len, text.split(b"\n"))) <= LINE_BYTES - 8:
                 return text
-        return b"".join(map(self.render, lines))
+        return b"".join([self.render(msgspec.to_builtins(line)) for line in lines])
 
     def render(self, fields: MutableMapping[str, Any]) -> bytes:
         """Give one finished line of fields that have `time`, `level` and `msg`."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import trio
 
 from hookd.config.references import SecretReader
@@ -23,10 +24,11 @@ from hookd.store.memory import MemoryStore
 from hookd.store.queries import Attempts, Backlog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from hookd.core.model import Claim
-    from hookd.delivery.sender import Sender
+    from hookd.delivery.sender import Flight, Sender
+    from hookd.logs import AttemptLine
     from hookd.store.queries import AttemptRow, BacklogRow
 
 OK = Response(status=200)
@@ -70,6 +72,9 @@ class Script:
         self.hang: Callable[[Request], bool] = lambda _: False
         self.go = trio.Event()
         self._changed = trio.Condition()
+
+    def start(self, request: Request, timeout: float, landed: Callable[[Flight], None]) -> Flight | None:
+        """Start nothing: each request is waited for."""
 
     async def send(self, request: Request, timeout: float) -> Sent:  # noqa: ASYNC109  as the protocol has it
         self.requests.append(request)
@@ -186,8 +191,12 @@ class Stage:
     async def attempts(self, **query: Any) -> Sequence[AttemptRow]:
         return await self.store.read(Attempts(order="oldest", **query), Page(limit=10_000))
 
-    def attempted(self, batch: Sequence[Mapping[str, object]]) -> None:
-        self.lines += [dict(fields) for fields in batch]
+    def attempted(self, batch: Sequence[AttemptLine]) -> None:
+        for line in batch:
+            fields = msgspec.to_builtins(line)
+            assert (fields.pop("time"), fields.pop("msg")) == ("", "delivery.attempted")
+            assert fields.pop("level") == ("info" if fields["outcome"] == "delivered" else "warning")
+            self.lines.append(fields)
         self.news.set()
         self.news = trio.Event()
 

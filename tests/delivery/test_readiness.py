@@ -35,64 +35,76 @@ def joined(readiness: Readiness) -> Iterator[tuple[Connection, socket.socket]]:
             connection.close()
 
 
-async def test_each_is_woken_by_its_own_answer_also_by_a_second_piece() -> None:
+class Heard:
+    """Who listens to a connection. State: what came, and that something did."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.got: list[bytes] = []
+        self.calls = 0
+        self.came = trio.Event()
+        connection.begin(b"request")
+        connection.listen(self)
+
+    def read_on(self) -> None:
+        self.calls += 1
+        while (data := self._connection.take()) is not None:
+            self.got.append(data)
+            if not data:
+                break
+        self.came.set()
+        self.came = trio.Event()
+
+
+async def test_each_hears_of_its_own_answer_also_of_a_second_piece() -> None:
     readiness = Readiness()
     with joined(readiness) as (one, at_one), joined(readiness) as (two, at_two), trio.fail_after(10):
-        got: list[tuple[str, bytes]] = []
-
-        heard: list[trio.Event] = []
-
-        async def wait(name: str, connection: Connection) -> None:
-            connection.begin(b"request")
-            for _ in range(2):
-                got.append((name, await connection.receive()))
-                heard[-1].set()
-
         async with trio.open_nursery() as nursery:
             nursery.start_soon(readiness.serve)
-            async with trio.open_nursery() as waiting:
-                waiting.start_soon(wait, "one", one)
-                waiting.start_soon(wait, "two", two)
-                await trio.testing.wait_all_tasks_blocked()
-                for name, peer in (("two", at_two), ("one", at_one), ("two", at_two), ("one", at_one)):
-                    came = trio.Event()
-                    heard.append(came)
-                    peer.send(name.encode())
-                    await came.wait()
+            heard = {"one": Heard(one), "two": Heard(two)}
+            for name, peer in (("two", at_two), ("one", at_one), ("two", at_two), ("one", at_one)):
+                came = heard[name].came
+                peer.send(name.encode())
+                await came.wait()
             nursery.cancel_scope.cancel()
-    assert got == [("two", b"two"), ("one", b"one"), ("two", b"two"), ("one", b"one")]
+    assert {name: each.got for name, each in heard.items()} == {"one": [b"one"] * 2, "two": [b"two"] * 2}
 
 
-async def test_more_than_one_read_takes_is_read_without_another_wake_up() -> None:
+async def test_more_than_one_read_takes_is_read_at_once() -> None:
     readiness = Readiness()
     with joined(readiness) as (connection, peer), trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(readiness.serve)
-            connection.begin(b"request")
+            heard = Heard(connection)
+            came = heard.came
             peer.send(b"x" * 60_000)
-            size = 0
-            while size < 60_000:
-                size += len(await connection.receive())
+            await came.wait()
+            assert sum(map(len, heard.got)) == 60_000
             nursery.cancel_scope.cancel()
 
 
-async def test_who_is_cancelled_or_interrupted_waits_no_more() -> None:
+async def test_what_came_before_anybody_listened_is_read_when_somebody_does() -> None:
     readiness = Readiness()
     with joined(readiness) as (connection, peer), trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(readiness.serve)
             connection.begin(b"request")
-            with trio.move_on_after(0.05) as scope:
-                await connection.receive()
-            assert scope.cancelled_caught
-            connection.begin(b"request")
+            peer.send(b"early")
+            await trio.testing.wait_all_tasks_blocked(0.05)  # until the edge is over
+            heard = Heard.__new__(Heard)
+            heard._connection, heard.got, heard.calls, heard.came = connection, [], 0, trio.Event()
+            connection.listen(heard)
+            assert (heard.got, heard.calls) == ([b"early"], 1)
+            nursery.cancel_scope.cancel()
+
+
+async def test_who_writes_is_interrupted() -> None:
+    readiness = Readiness()
+    with joined(readiness) as (connection, _), trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
             nursery.start_soon(_interrupt_when_blocked, connection)
             with pytest.raises(trio.ClosedResourceError):
-                await connection.receive()
-            connection.begin(b"request")
-            peer.send(b"late")
-            assert await connection.receive() == b"late"
-            nursery.cancel_scope.cancel()
+                await connection.send(b"x" * 50_000_000)
 
 
 async def _interrupt_when_blocked(connection: Connection) -> None:

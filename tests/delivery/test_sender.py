@@ -16,7 +16,7 @@ import trio
 from hookd import __version__
 from hookd.core.addresses import parse_target
 from hookd.core.model import Cause, NoResponse, Response
-from hookd.delivery import http1
+from hookd.delivery import attempt, http1
 from hookd.delivery.http1 import open_sender
 from hookd.delivery.sender import Head
 from tests.delivery.receivers import OK, answering, behave, open_receiver, request_to
@@ -201,7 +201,7 @@ async def test_a_body_that_drips_does_not_undo_the_status(sender: HttpSender, st
 
 
 async def test_the_body_of_a_success_gets_little_time(sender: HttpSender, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http1, "BODY_GRACE", 0.2)
+    monkeypatch.setattr(attempt, "BODY_GRACE", 0.2)
     began = time.perf_counter()
     assert answered(await outcome_of(sender, dripping(200), limit=30)).truncated
     assert time.perf_counter() - began < 2

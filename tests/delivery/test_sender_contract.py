@@ -22,7 +22,7 @@ import trustme
 from hookd.core.config import Tls
 from hookd.core.model import Cause, NoResponse, Response, Secret
 from hookd.core.proxies import Proxy, parse_proxy
-from hookd.delivery import http1, httpcore_sender
+from hookd.delivery import attempt, httpcore_sender
 from hookd.delivery.connect import TcpConnector
 from hookd.delivery.http1 import open_sender
 from hookd.delivery.httpcore_sender import open_httpcore_sender
@@ -334,7 +334,7 @@ async def test_a_body_that_drips_does_not_undo_the_status(way: str, ca: trustme.
 async def test_the_body_of_a_success_gets_little_time(
     way: str, ca: trustme.CA, ca_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http1, "BODY_GRACE", 0.2)
+    monkeypatch.setattr(attempt, "BODY_GRACE", 0.2)
     monkeypatch.setattr(httpcore_sender, "BODY_GRACE", 0.2)
     async with open_road(way, ca, ca_path, dripping(200)) as road:
         began = time.perf_counter()

@@ -95,7 +95,7 @@ _encode: Final = msgspec.json.Encoder().encode
 def render_reply(reply: Reply) -> bytes:
     """Give the line that answers an event: the JSON object of the contract and LF."""
     if isinstance(reply, Accepted):
-        return _encode({"status": "accepted", "id": reply.id, "deliveries": reply.deliveries}) + b"\n"
+        return b'{"status":"accepted","id":%b,"deliveries":%d}\n' % (_encode(reply.id), reply.deliveries)
     if isinstance(reply, Duplicate):
         return _encode({"status": "duplicate", "id": reply.id}) + b"\n"
     fields: dict[str, object] = {"status": "refused", "code": reply.code, "message": reply.message}

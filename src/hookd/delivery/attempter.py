@@ -2,12 +2,14 @@
 
 Rules of this module:
 
-1. Attempt and verdict use one config snapshot, taken when the attempt starts. A reload meanwhile neither cancels the
+1. Attempt and verdict use one config snapshot, taken when the attempt begins. A reload meanwhile neither cancels the
    request nor judges its answer.
 2. Whether the delivery may go out at all is asked now, not when it was accepted: its webhook must be there and not be
    held, its event's tenant must be allowed, its trigger must be on. A test (`once`) is asked for its tenant only: it is
    sent past triggers and holds, but never to somebody else.
-3. A mistake in our own code costs the delivery an attempt, cause `internal`, and nobody else anything. The log tells
+3. What can be sent at once is started, and nobody waits for it (`start`, then `finish`). All else, whatever fails
+   before it is sent included, is waited for by a task (`attempt`).
+4. A mistake in our own code costs the delivery an attempt, cause `internal`, and nobody else anything. The log tells
    where; nothing of the exception's text goes anywhere, since it may quote a payload.
 """
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import msgspec
 import structlog
 import trio
 
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from hookd.core.model import Claim, Outcome, Verdict
     from hookd.delivery.lane import Lane
     from hookd.delivery.request import Prepared
-    from hookd.delivery.sender import Request, Sender
+    from hookd.delivery.sender import Flight, Request, Sender
 
 #: Types may be made up by producers: what a lane remembers of them is bounded.
 TYPES_REMEMBERED: Final = 1024
@@ -60,6 +63,19 @@ TRIGGER: Final = Withheld("the webhook does not listen to this event type", Caus
 Attempted: TypeAlias = "Finished | Withheld"
 
 
+class Begun(msgspec.Struct, eq=False):
+    """An attempt that has begun: `request` is to be sent, or `failure` says why there is none."""
+
+    lane: Lane
+    claim: Claim
+    webhook: Webhook
+    revision: str
+    started_at: int
+    prepared: Prepared | None = None
+    request: Request | None = None
+    failure: NoResponse | None = None
+
+
 class Attempter:
     """Makes attempts. State: the revision's text, of the config that was used last."""
 
@@ -83,53 +99,79 @@ class Attempter:
         self._config: Config | None = None
         self._revision = ""
 
-    async def attempt(self, lane: Lane, claim: Claim) -> Attempted:
-        """Send a claim and judge what comes back. Always a checkpoint."""
+    def begin(self, lane: Lane, claim: Claim) -> Begun | Withheld:
+        """Make the request of a claim, or say why it must not be made."""
         config = self._current_config()
         if config is not self._config:
             self._config, self._revision = config, str(config.revision)
-        revision = self._revision
         webhook = config.webhooks.get(claim.webhook)
         if webhook is None:
-            await trio.lowlevel.checkpoint()
             return GONE
-        started_at = self._now()
-        started = perf_counter()
-        duration_ms: float | None = None
-        prepared: Prepared | None = None
-        request: Request | None = None
-        outcome: Outcome
+        begun = Begun(lane, claim, webhook, self._revision, self._now())
         try:
             withheld = _withheld(lane, claim, webhook)
             if withheld is not None:
-                await trio.lowlevel.checkpoint()
                 return withheld
-            prepared, built = self._build(lane, claim, webhook, started_at)
+            preparation = lane.preparation
+            if preparation is None or preparation.webhook is not webhook:
+                preparation = lane.preparation = Preparation(webhook)
+            prepared = preparation.current(self._secrets)
+            if isinstance(prepared, NoResponse):
+                begun.failure = prepared
+                return begun
+            begun.prepared = prepared
+            built = build_request(prepared, claim, timestamp=begun.started_at // 1000)
             if isinstance(built, NoResponse):
-                outcome = built
-                await trio.lowlevel.checkpoint()
+                begun.failure = built
             else:
-                request = built
-                sent = await self._sender.send(request, webhook.timeout)
-                outcome, duration_ms = sent.outcome, sent.duration_ms
-        except Exception as error:  # a mistake of ours must not take the lane down
-            log.exception("attempt.failed", webhook=claim.webhook, delivery_id=claim.delivery_id)
-            outcome = NoResponse(
-                cause=Cause.INTERNAL, detail=f"a mistake in hookd: {type(error).__name__}", sent=request is not None
-            )
+                begun.request = built
+        except Exception as error:  # noqa: BLE001  a mistake of ours must not take the lane down
+            begun.failure = _tell_mistake(claim, error, sent=False)
+        return begun
+
+    def start(self, begun: Begun, landed: Callable[[Flight], None]) -> Flight | None:
+        """Send a request without waiting, if that can be done; None: it is to be waited for (`attempt`)."""
+        request = begun.request
+        if request is None:
+            return None
+        try:
+            return self._sender.start(request, begun.webhook.timeout, landed)
+        except Exception as error:  # noqa: BLE001  the same
+            begun.failure = _tell_mistake(begun.claim, error, sent=True)
+            return None
+
+    async def attempt(self, lane: Lane, claim: Claim, begun: Begun | None = None) -> Attempted:
+        """Send a claim and judge what comes back. Always a checkpoint. `begun`: a moment ago."""
+        started = perf_counter()
+        made = self.begin(lane, claim) if begun is None else begun
+        if isinstance(made, Withheld):
             await trio.lowlevel.checkpoint()
-        if duration_ms is None:
-            duration_ms = (perf_counter() - started) * 1000.0
+            return made
+        if made.failure is None and made.request is not None:
+            try:
+                sent = await self._sender.send(made.request, made.webhook.timeout)
+            except Exception as error:  # noqa: BLE001  the same
+                made.failure = _tell_mistake(claim, error, sent=True)
+            else:
+                return self.finish(made, sent.outcome, sent.duration_ms)
+        await trio.lowlevel.checkpoint()
+        if made.failure is None:
+            raise AssertionError("an attempt has neither a request nor a failure")
+        return self.finish(made, made.failure, (perf_counter() - started) * 1000.0)
+
+    def finish(self, begun: Begun, outcome: Outcome, duration_ms: float) -> Finished:
+        """Judge an outcome, and give what is to be recorded."""
+        webhook, claim = begun.webhook, begun.claim
         return Finished(
             claim=claim,
             outcome=outcome,
             verdict=DELIVERED if succeeded(outcome) else self._judge(webhook, claim, outcome),
-            started_at=started_at,
+            started_at=begun.started_at,
             duration_ms=duration_ms,
             webhook=webhook,
-            revision=revision,
-            prepared=prepared,
-            request=request,
+            revision=begun.revision,
+            prepared=begun.prepared,
+            request=begun.request,
         )
 
     def _judge(self, webhook: Webhook, claim: Claim, outcome: Outcome) -> Verdict:
@@ -147,16 +189,10 @@ class Attempter:
             verdict = RetryAt(due_at=verdict.due_at + ahead)
         return verdict
 
-    def _build(
-        self, lane: Lane, claim: Claim, webhook: Webhook, now: int
-    ) -> tuple[Prepared | None, Request | NoResponse]:
-        preparation = lane.preparation
-        if preparation is None or preparation.webhook is not webhook:
-            preparation = lane.preparation = Preparation(webhook)
-        prepared = preparation.current(self._secrets)
-        if isinstance(prepared, NoResponse):
-            return None, prepared
-        return prepared, build_request(prepared, claim, timestamp=now // 1000)
+
+def _tell_mistake(claim: Claim, error: Exception, *, sent: bool) -> NoResponse:
+    log.error("attempt.failed", webhook=claim.webhook, delivery_id=claim.delivery_id, exc_info=error)
+    return NoResponse(cause=Cause.INTERNAL, detail=f"a mistake in hookd: {type(error).__name__}", sent=sent)
 
 
 def _withheld(lane: Lane, claim: Claim, webhook: Webhook) -> Withheld | None:

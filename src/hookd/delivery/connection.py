@@ -2,12 +2,11 @@
 
 Rules of this module:
 
-1. Half-duplex and one task: write a request, read a response. So the socket itself is used, tried first and waited
-   for only when it blocks; a trio stream yields to the scheduler at each call, also when there is nothing to wait
-   for. `ssl.SSLSocket` fits the same loop, its "wants" included.
-2. Every exchange waits for the socket at least once, so it is cancelled and gives way to others like any trio call.
-   It waits before its first read, since nothing can be there yet, and after that only when a read found nothing: who
-   wakes it (`readiness`) tells of what is new, and not again of what was left.
+1. Half-duplex: write a request, read a response. So the socket itself is used, tried first and waited for only when it
+   blocks; a trio stream yields to the scheduler at each call, also when there is nothing to wait for. `ssl.SSLSocket`
+   fits in, its "wants" included.
+2. Only a write that blocks is waited for by a task. For an answer a `Listener` is called when something has come: it
+   is told of what is new (`readiness`), and not again of what was left, so it reads until there is nothing.
 3. `close` is synchronous: it works in every `finally`, cancelled or not. There is no polite TLS goodbye; the length
    of an HTTP message does not depend on one.
 4. A receiver may answer before it has read everything (413) and then not read on. So a write that blocks looks for
@@ -19,9 +18,8 @@ from __future__ import annotations
 import select
 import ssl
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-import outcome
 import trio
 
 from hookd.delivery.response import ResponseReader
@@ -38,28 +36,31 @@ FRESH: Final = 0.005
 ANSWER_CHECK: Final = 0.25
 
 
+class Listener(Protocol):
+    """Who waits for an answer."""
+
+    def read_on(self) -> None:
+        """Take what has come, until `take` gives None."""
+
+
 class Connection:
     """A socket that is connected (and has its TLS), with the reader of its responses.
 
     `wrote` tells whether any byte of the current request left, `whole` whether all of it did, `began` whether any
-    byte of a response came. `deadline`, when the exchange is to be interrupted, `born` and `idle_since` are
-    `perf_counter` times.
+    byte of a response came. `listener` is who waits for an answer. `born` and `idle_since` are `perf_counter` times.
     """
 
     __slots__ = (
-        "_abort",
         "_early",
-        "_first",
         "_poll",
         "_readiness",
         "_socket",
         "_stirred",
-        "_task",
         "_tls",
         "began",
         "born",
-        "deadline",
         "idle_since",
+        "listener",
         "reader",
         "whole",
         "wrote",
@@ -72,13 +73,10 @@ class Connection:
         self._poll.register(connected, select.POLLIN)
         self._early: bytes | None = None
         self._stirred = False  # something came, and nobody waited for it
-        self._first = True  # nothing was read yet in this exchange
         self._readiness: Readiness | None = None
-        self._task: trio.lowlevel.Task | None = None  # waits for `_readiness`
-        self._abort = self._give_up  # made once: a bound method is an object
+        self.listener: Listener | None = None
         self.reader = ResponseReader()
         self.born = self.idle_since = perf_counter()
-        self.deadline = 0.0
         self.wrote = False
         self.whole = False
         self.began = False
@@ -95,7 +93,6 @@ class Connection:
         """
         self.reader.begin()
         self._early = None
-        self._first = True
         self._stirred = False
         self.began = self.wrote = self.whole = False
         try:
@@ -122,21 +119,23 @@ class Connection:
         """Whether the exchange ended so that the next one can begin."""
         return self.whole and self.reader.reusable and (self._tls is None or not self._tls.pending())
 
+    def listen(self, listener: Listener) -> None:
+        """Have a request's answer read; what has come already is read at once."""
+        self.listener = listener
+        if self._stirred or self._early is not None or (self._tls is not None and self._tls.pending()):
+            listener.read_on()
+
     def interrupt(self) -> None:
-        """Wake the task that waits for this connection, if one does: it gets trio.ClosedResourceError."""
-        task, self._task = self._task, None
-        if task is not None:
-            trio.lowlevel.reschedule(task, outcome.Error(trio.ClosedResourceError()))
-        else:
-            trio.lowlevel.notify_closing(self._socket)
+        """Wake the task that writes to this connection, if one does: it gets trio.ClosedResourceError."""
+        trio.lowlevel.notify_closing(self._socket)
 
     def close(self) -> None:
         """Close at once."""
         self.reader.close()
+        self.listener = None
         if self._readiness is not None:
             self._readiness.forget(self._socket)
             self._readiness = None
-        self._abort = _not_waiting  # it held this connection
         self._socket.close()
 
     async def send(self, data: bytes, start: int = 0) -> None:
@@ -155,7 +154,7 @@ class Connection:
                 with trio.move_on_after(ANSWER_CHECK):
                     await trio.lowlevel.wait_writable(self._socket)
             except ssl.SSLWantReadError:
-                await self._wait_readable()
+                await trio.lowlevel.wait_readable(self._socket)
             except (BrokenPipeError, ConnectionResetError):
                 if self._answered() and self._early:
                     return
@@ -172,49 +171,25 @@ class Connection:
             return False
         return True
 
-    async def receive(self) -> bytes:
-        """Give the next bytes, b"" at the end of the stream; raise OSError when the connection is gone."""
+    def take(self) -> bytes | None:
+        """Give the next bytes, b"" at the end of the stream, None: nothing is there now.
+
+        Raises OSError when the connection is gone.
+        """
         if self._early is not None:
             data, self._early = self._early, None
-            self.began = self.began or bool(data)
-            return data
-        if self._first:
-            self._first = False
-            if self._tls is None or not self._tls.pending():
-                await self._wait_readable()
-        while True:
+        else:
             try:
                 data = self._socket.recv(RECEIVE_SIZE)
-            except (BlockingIOError, ssl.SSLWantReadError):
-                await self._wait_readable()
-            except ssl.SSLWantWriteError:
-                await trio.lowlevel.wait_writable(self._socket)
-            else:
-                if data:
-                    self.began = True
-                return data
-
-    # ------------------------------------------------------------------ waiting
-
-    async def _wait_readable(self) -> None:
-        if self._readiness is None:
-            await trio.lowlevel.wait_readable(self._socket)
-            return
-        self._task = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return None
+        if data:
+            self.began = True
+        return data
 
     def _stir(self) -> None:
-        task = self._task
-        if task is not None:
-            self._task = None
-            trio.lowlevel.reschedule(task)
-        else:
+        listener = self.listener
+        if listener is None:
             self._stirred = True
-
-    def _give_up(self, _cancel: object) -> trio.lowlevel.Abort:
-        self._task = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-
-def _not_waiting(_cancel: object) -> trio.lowlevel.Abort:
-    return trio.lowlevel.Abort.SUCCEEDED
+        else:
+            listener.read_on()

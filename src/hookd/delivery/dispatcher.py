@@ -2,24 +2,23 @@
 
 Rules of this module:
 
-1. It is made of parts that each hold one idea: `Lanes` (who waits, who is next), `Attempter` (one attempt), `Recorder`
-   (what became of it), `Watch` (what the world taught us of a webhook), `Feeder` (what else is due). Here they meet.
-2. Workers are a crew for all lanes, at most `limits.concurrency`. A worker takes whatever delivery has its turn, and
-   parks when there is none: no task is made per attempt, and a lane's slots are a number, not tasks.
-3. A claim is always in exactly one place: a lane, a worker, the recorder. So a drain can say what became of each.
-4. When the store becomes unavailable everything here stops quietly: the daemon ends the process.
+1. It is made of parts that each hold one idea: `Lanes` (who waits, who is next), `Crew` (who makes attempts),
+   `Attempter` (one attempt), `Recorder` (what became of it), `Watch` (what the world taught us of a webhook), `Feeder`
+   (what else is due). Here they meet.
+2. A claim is always in exactly one place: a lane, the crew, the recorder. So a drain can say what became of each.
+3. When the store becomes unavailable everything here stops quietly: the daemon ends the process.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 
 from hookd.core.model import RetryAt
 from hookd.delivery.attempter import Attempter, Withheld
+from hookd.delivery.crew import Crew
 from hookd.delivery.feeder import Feeder
 from hookd.delivery.health import succeeded
 from hookd.delivery.lanes import Lanes
@@ -36,14 +35,13 @@ if TYPE_CHECKING:
     from hookd.core.config import Config, Webhook
     from hookd.core.daemonconfig import Limits
     from hookd.core.model import Claim, Result
+    from hookd.delivery.attempter import Attempted
     from hookd.delivery.lane import Figures, Lane
     from hookd.delivery.news import News
-    from hookd.delivery.recorder import Fields, Finished
+    from hookd.delivery.recorder import Finished
     from hookd.delivery.sender import Sender
+    from hookd.logs import AttemptLine
     from hookd.store.base import Store
-
-
-DRAINING: Final = Withheld("hookd is stopping")
 
 
 class NotAttempted(Exception):  # noqa: N818  a fact for the person who asked for a test
@@ -76,22 +74,25 @@ class Dispatcher:
         secrets: Secrets,
         now: Callable[[], int],
         random: Callable[[], float],
-        attempted: Callable[[Sequence[Fields]], None],
+        attempted: Callable[[Sequence[AttemptLine]], None],
         limits: Limits,
         news: News = NO_NEWS,
     ) -> None:
         self._current_config = current_config
         self._news = news
         self._limit = limits.concurrency
-        self._timeline = Timeline(now, trio.current_time, self._leapt)
+        clock = trio.lowlevel.current_clock().current_time  # a third of what `trio.current_time` costs
+        self._timeline = Timeline(now, clock, self._leapt)
         due = self._timeline.now
         self._recorder = Recorder(store, now=due, attempted=attempted, recorded=self._recorded, released=self._released)
-        self._watch = Watch(store, current_config, now=due, write=self._recorder.learn, random=random, news=news)
+        self._watch = Watch(
+            store, current_config, now=due, write=self._recorder.learn, random=random, news=news, clock=clock
+        )
         self._lanes = Lanes(
             limits=limits,
             states=self._watch.states,
             now=due,
-            clock=trio.current_time,
+            clock=clock,
             return_claims=self._recorder.give_back,
             gate_shut=lambda: self._feeder.gates_changed(),  # noqa: PLW0108  the feeder is made after the lanes
             webhook=self._webhook,
@@ -104,12 +105,9 @@ class Dispatcher:
             ahead=lambda: self._timeline.ahead,
             random=random,
         )
-        self._feeder = Feeder(store, self._lanes, now=due, fed=self._fed, kick=self._kick)
-        self._crew: trio.Nursery | None = None
-        self._size = 0
-        self._idle = 0
-        self._lot = trio.lowlevel.ParkingLot()
-        self._handed: deque[tuple[Lane, Claim]] = deque()
+        self._crew = Crew(self._lanes, self._attempter, self._recorder, limits.concurrency, self._came)
+        self._feeder = Feeder(store, self._lanes, now=due, fed=self._fed, kick=self._crew.kick)
+        self._workers: trio.CancelScope | None = None
         self._testing = 0
         self._landed = trio.Event()
         self._ended = trio.Event()
@@ -127,22 +125,22 @@ class Dispatcher:
                 self._lanes.look_again(self._lanes.lane(webhook_id))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_quietly, self._recorder.serve, nursery.cancel_scope)
-                async with trio.open_nursery() as crew:
-                    self._crew = crew
-                    crew.start_soon(_quietly, self._feeder.serve, nursery.cancel_scope)
-                    crew.start_soon(self._feeder.watch_gates)
-                    self._kick()
+                async with trio.open_nursery() as workers:
+                    self._workers = workers.cancel_scope
+                    workers.start_soon(_quietly, self._feeder.serve, nursery.cancel_scope)
+                    workers.start_soon(self._feeder.watch_gates)
+                    self._crew.open(workers)
+                    self._crew.kick()
                     task_status.started()
                     await trio.sleep_forever()
-                self._crew = None
-                self._recorder.give_back([claim for _, claim in self._handed])
-                self._handed.clear()
+                self._crew.abandon()
                 self._recorder.close()
         except StoreUnavailable:
             return
         finally:
-            self._crew = None
+            self._workers = None
             self._lanes.close()
+            self._crew.abandon()
             self._ended.set()
 
     async def drain(self, timeout_s: float) -> None:
@@ -154,9 +152,9 @@ class Dispatcher:
             while self._lanes.flying or self._testing:
                 self._landed = trio.Event()
                 await self._landed.wait()
-        if self._crew is not None:
+        if self._workers is not None:
             await self._feeder.stop()
-            self._crew.cancel_scope.cancel()
+            self._workers.cancel()
         await self._ended.wait()
 
     # ----------------------------------------------------------------- what others ask for
@@ -172,14 +170,14 @@ class Dispatcher:
             return
         if any(self._feeder.wants(lane) for lane in self._lanes.take(claims)):
             self._feeder.ask()
-        self._kick()
+        self._crew.kick()
 
     def config_changed(self) -> None:
         """Adopt the current config: heal what was redefined, and see what is due now. After the store was bound."""
         self._watch.adopt()
         self._lanes.adopt()
         self._feeder.ask()
-        self._kick()
+        self._crew.kick()
 
     async def suspend(self, webhook: str, cause: str) -> None:
         """Hold a webhook until it is resumed. Raises `StoreUnavailable`."""
@@ -191,7 +189,7 @@ class Dispatcher:
         await self._watch.resume(webhook)
         self._lanes.doubt(self._lanes.lane(webhook))
         self._feeder.ask()
-        self._kick()
+        self._crew.kick()
 
     def wake(self) -> None:
         """See what is due now, since somebody else changed the store (a redrive, a replay)."""
@@ -234,53 +232,19 @@ class Dispatcher:
         """Give how many deliveries of a webhook wait in memory, and how many are in flight."""
         return self._lanes.figures(webhook)
 
-    # ----------------------------------------------------------------- the crew
+    # ----------------------------------------------------------------- what came of a claim
 
-    def _kick(self) -> None:
-        """Hand out what may start, to idle workers first, then to new ones."""
-        crew = self._crew
-        if crew is None:
-            return
-        while self._idle or self._size < self._limit:
-            pair = self._lanes.next()
-            if pair is None:
-                return
-            self._handed.append(pair)
-            if self._idle:
-                self._idle -= 1
-                self._lot.unpark()
-            else:
-                self._size += 1
-                crew.start_soon(self._work)
-
-    async def _work(self) -> None:
-        """Attempt what is handed out, for ever."""
-        lanes, recorder, attempter = self._lanes, self._recorder, self._attempter
-        while True:
-            pair = self._handed.popleft() if self._handed else lanes.next()
-            if pair is None:
-                self._idle += 1
-                await self._lot.park()
-                continue
-            lane, claim = pair
-            if lanes.wanted:
-                self._kick()  # what ended may have made room for more than one
-            try:
-                if recorder.full:
-                    await recorder.room()
-                attempted = DRAINING if lanes.closed else await attempter.attempt(lane, claim)
-            except BaseException:
-                recorder.give_back([claim])
-                raise
-            if isinstance(attempted, Withheld):
-                recorder.give_back([claim], attempted.hold)
-            else:
-                self._land(lane, attempted)
-            lanes.finish(lane, claim)
-            if lanes.closed:
-                self._landed.set()
-            elif self._feeder.wants(lane):
-                self._feeder.ask()
+    def _came(self, lane: Lane, claim: Claim, attempted: Attempted) -> None:
+        """Take what came of an attempt, and count it as over."""
+        if isinstance(attempted, Withheld):
+            self._recorder.give_back([claim], attempted.hold)
+        else:
+            self._land(lane, attempted)
+        self._lanes.finish(lane, claim)
+        if self._lanes.closed:
+            self._landed.set()
+        elif self._feeder.wants(lane):
+            self._feeder.ask()
 
     def _land(self, lane: Lane, finished: Finished) -> None:
         """Take what came of an attempt: what it teaches, then its record."""
@@ -321,7 +285,7 @@ class Dispatcher:
             self._recorder.give_back(claims)
             return
         self._lanes.take(claims, offered=False)
-        self._kick()
+        self._crew.kick()
 
     def _recorded(self, results: Sequence[Result]) -> None:
         """See what a recorded batch makes due: a retry at its time, the next of an order at once."""

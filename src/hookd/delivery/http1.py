@@ -2,16 +2,16 @@
 
 Rules of this module:
 
-1. One deadline for the whole attempt, and no task but the caller's. Connecting runs in a cancel scope; an exchange
-   is watched: one task of the sender looks every 50 ms and wakes those whose time is over. A scope for each exchange
-   would cost an eighth of it.
-2. The head decides: once a status is there, the outcome is that response, whatever the rest does. For a 2xx the rest
-   gets at most 2 s more, so a receiver that drips does not hold a slot.
+1. One deadline for the whole attempt. Connecting runs in a cancel scope; an exchange is watched: one task of the sender
+   looks every 50 ms and ends those whose time is over. A scope for each exchange would cost an eighth of it.
+2. Nearly all requests go out over a connection that waits, in one write, and their answers come in one read. So `start`
+   makes such a request without a task: it is written at once, and who wants to know is called when its answer is
+   there. Only what has to wait in between (to connect, to write on) is a task.
 3. A connection is used again only after an exchange that ended exactly where it should. If a reused one dies before
    the first byte of a response, the request goes out once more, at once, on a fresh one: receivers close idle
    connections at the very moment we use them. It is the same attempt, and what was sent counts as sent.
 4. Redirects are not followed and bodies are not decompressed: what came is given as it came.
-5. Cancelled or failed, the connection is closed and nothing is left behind.
+5. Cancelled, abandoned or failed, the connection is closed and nothing is left behind.
 """
 
 from __future__ import annotations
@@ -27,17 +27,15 @@ from hookd.delivery.attempt import Attempt
 from hookd.delivery.connect import TcpConnector
 from hookd.delivery.pool import IDLE_SECONDS, Pool
 from hookd.delivery.readiness import Readiness
-from hookd.delivery.sender import ConnectFailed, Progress, Sent, encode_headers
+from hookd.delivery.sender import ConnectFailed, Progress, encode_headers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from hookd.delivery.connection import Connection
     from hookd.delivery.pool import Lane
-    from hookd.delivery.sender import Connector, Request
+    from hookd.delivery.sender import Connector, Flight, Request, Sent
 
-#: How long the body of a 2xx may take after its head, in seconds.
-BODY_GRACE: Final = 2.0
 #: How late a deadline may strike, in seconds.
 WATCH_SECONDS: Final = 0.05
 #: A body up to this size is written together with its head.
@@ -47,42 +45,71 @@ JOINED: Final = 64 * 1024
 class HttpSender:
     """Sends requests over connections that it keeps alive; made by `open_sender`, which also tends and closes it."""
 
-    def __init__(self, connector: Connector) -> None:
+    def __init__(self, connector: Connector, nursery: trio.Nursery) -> None:
         self._connector = connector
+        self._nursery = nursery
         self._pool = Pool()
         self._readiness = Readiness()
-        self._watched: set[Connection] = set()
+        self._watched: set[Attempt] = set()
         self._busy = trio.Event()
+        self._ended = self._end  # made once: a bound method is an object
+        self._dropped = self._drop
 
     async def send(self, request: Request, timeout: float) -> Sent:  # noqa: ASYNC109  part of the attempt's outcome
         """Make one request, as `Sender` says."""
-        started = perf_counter()
-        attempt = Attempt(request, timeout, started + timeout)
-        headers = encode_headers(request.headers)
-        if headers is None:
+        now = perf_counter()
+        attempt = Attempt(request, timeout, now, now + timeout, self._ended, self._dropped)
+        data = _encode(request)
+        if data is None:
             attempt.fail(Cause.REQUEST_INVALID, "a header holds a line break or an odd character")
         else:
-            data = b"%bcontent-length: %d\r\n%b\r\n" % (request.head.prefix, len(request.body), headers)
             lane = self._pool.lane_of(request)
-            connection = self._pool.take(lane, started)
+            connection = self._pool.take(lane, attempt.started)
             if connection is not None:
                 await self._exchange(connection, lane, data, attempt)
             if connection is None or attempt.died_idle(connection):
-                connection = await self._connect(attempt)
-                if connection is not None:
-                    await self._exchange(connection, lane, data, attempt)
-        if attempt.outcome is None:
-            raise AssertionError("an attempt ended without an outcome")
-        return Sent(outcome=attempt.outcome, duration_ms=(perf_counter() - started) * 1000, phases=attempt.phases())
+                await self._exchange_afresh(lane, data, attempt)
+        attempt.ended = perf_counter()
+        return attempt.result()
 
-    async def _connect(self, attempt: Attempt) -> Connection | None:
+    def start(self, request: Request, timeout: float, landed: Callable[[Flight], None]) -> Attempt | None:
+        """Make one request over a connection that waits, as `Sender` says; None: there is none, or it may not fit."""
+        lane = self._pool.lane_of(request)
+        if not lane.waiting or len(request.body) > JOINED:
+            return None
+        data = _encode(request)
+        if data is None:
+            return None
+        now = perf_counter()
+        connection = self._pool.take(lane, now)
+        if connection is None:
+            return None
+        attempt = Attempt(request, timeout, now, now + timeout, self._ended, self._dropped, landed)
+        data += request.body
+        self._board(attempt, connection, lane)
+        try:
+            taken = connection.begin(data)
+        except OSError:
+            self._nursery.start_soon(self._start_afresh, attempt, connection)
+            return attempt
+        if taken == len(data):
+            attempt.waited_from = now
+            connection.listener = attempt
+        else:
+            self._nursery.start_soon(self._write_on, attempt, connection, data, taken)
+        return attempt
+
+    # ------------------------------------------------------------------ an exchange that is waited for
+
+    async def _exchange_afresh(self, lane: Lane, data: bytes, attempt: Attempt) -> None:
+        """Connect, send and read. Afterwards there is an outcome."""
         request = attempt.request
-        attempt.progress = Progress()
+        progress = attempt.progress = Progress()
         connection = None
         with trio.move_on_after(max(0.0, attempt.deadline - perf_counter())) as scope:
             try:
                 connection = await self._connector.connect(
-                    request.head.target, request.networks, request.tls, request.tls_key, attempt.progress
+                    request.head.target, request.networks, request.tls, request.tls_key, progress
                 )
             except ConnectFailed as failure:
                 attempt.fail(failure.cause, failure.detail)
@@ -90,45 +117,119 @@ class HttpSender:
             attempt.time_out()
         if connection is not None:
             connection.attach(self._readiness)
-        return connection
+            await self._exchange(connection, lane, data, attempt)
 
     async def _exchange(self, connection: Connection, lane: Lane, data: bytes, attempt: Attempt) -> None:
-        """Send and read over one connection, then give it to the pool or close it."""
-        attempt.connection = connection
-        connection.deadline = attempt.deadline
+        """Send and read over one connection; then it is in the pool, or closed."""
         body = attempt.request.body
         joined = len(body) <= JOINED
         if joined:
             data += body
-        if not self._watched:
-            self._busy.set()
-        self._watched.add(connection)
-        reusable = False
+        self._board(attempt, connection, lane)
+
+        def give_up(_cancel: object) -> trio.lowlevel.Abort:
+            attempt.task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
         try:
             taken = connection.begin(data)
-            if taken < len(data) or not joined:
-                await _write_on(connection, data, taken, b"" if joined else body)
+            if taken < len(data):
+                await connection.send(data, taken)
+            if not joined and connection.whole:
+                await connection.send(body)
             attempt.waited_from = perf_counter()
-            received = await connection.receive()
-            attempt.waited_to = perf_counter()
-            if not connection.reader.feed(received):
-                await _read_on(connection, attempt)
+            connection.listen(attempt)
+            if attempt.outcome is None:
+                attempt.task = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(give_up)
         except OSError as error:
             attempt.conclude(connection, error)
+            self._end(attempt)
         except trio.ClosedResourceError:
             attempt.time_out()
+            self._end(attempt)
+        except BaseException:
+            self._drop(attempt)
+            raise
+
+    # ------------------------------------------------------------------ one that nobody waits for
+
+    async def _write_on(self, attempt: Attempt, connection: Connection, data: bytes, taken: int) -> None:
+        """Write what one write did not take, for an attempt that was started."""
+        try:
+            await connection.send(data, taken)
+        except OSError as error:
+            attempt.conclude(connection, error)
+            self._end(attempt)
+        except trio.ClosedResourceError:
+            if attempt.landed is not None:  # else it was abandoned, and its connection is closed
+                attempt.time_out()
+                self._end(attempt)
         else:
-            attempt.conclude(connection)
-            reusable = connection.reusable
-        finally:
-            self._watched.discard(connection)
-            if reusable:
-                self._pool.put(lane, connection, perf_counter())
-            else:
-                connection.close()
+            attempt.waited_from = perf_counter()
+            connection.listen(attempt)
+
+    async def _start_afresh(self, attempt: Attempt, died: Connection | None = None) -> None:
+        """Send on a fresh connection what was started on one that `died`."""
+        if died is not None:
+            attempt.conclude(died)
+            self._drop(attempt)
+            attempt.died_idle(died)
+        data = _encode(attempt.request)
+        with trio.CancelScope() as attempt.scope:
+            if data is not None and attempt.landed is not None:
+                await self._exchange_afresh(self._pool.lane_of(attempt.request), data, attempt)
+        attempt.scope = None
+        self._land(attempt)
+
+    def _land(self, attempt: Attempt) -> None:
+        landed, attempt.landed = attempt.landed, None
+        if landed is not None:
+            attempt.ended = perf_counter()
+            landed(attempt)
+
+    # ------------------------------------------------------------------ its beginning and its end
+
+    def _board(self, attempt: Attempt, connection: Connection, lane: Lane) -> None:
+        attempt.connection = connection
+        attempt.lane = lane
+        if not self._watched:
+            self._busy.set()
+        self._watched.add(attempt)
+
+    def _end(self, attempt: Attempt) -> None:
+        """Go on from an exchange that is over: keep its connection or close it, and tell who waits."""
+        connection, lane = attempt.connection, attempt.lane
+        if connection is None or lane is None:
+            raise AssertionError("an exchange ended that was not begun")
+        self._watched.discard(attempt)
+        connection.listener = None
+        now = perf_counter()
+        if connection.reusable:
+            self._pool.put(lane, connection, now)
+        else:
+            connection.close()
+        task, attempt.task = attempt.task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+        elif attempt.landed is None or attempt.progress is not None:
+            return  # whoever waits for it has not begun to
+        elif attempt.died_idle(connection):
+            self._nursery.start_soon(self._start_afresh, attempt)
+        else:
+            attempt.ended = now
+            landed, attempt.landed = attempt.landed, None
+            landed(attempt)
+
+    def _drop(self, attempt: Attempt) -> None:
+        """Close what an attempt has, and forget it."""
+        self._watched.discard(attempt)
+        if attempt.connection is not None:
+            attempt.connection.interrupt()
+            attempt.connection.close()
 
     async def listen(self) -> None:
-        """Wake the attempts whose answers have come, until cancelled."""
+        """Have answers read when they come, until cancelled."""
         await self._readiness.serve()
 
     async def tend(self) -> None:
@@ -141,41 +242,32 @@ class HttpSender:
                     await self._busy.wait()
             await trio.sleep(WATCH_SECONDS)
             now = perf_counter()
-            for connection in [each for each in self._watched if each.deadline <= now]:
-                connection.interrupt()
+            for attempt in [each for each in self._watched if each.deadline <= now]:
+                attempt.strike()
             if now - swept > IDLE_SECONDS / 2:
                 swept = now
                 self._pool.sweep(swept)
 
     def close(self) -> None:
-        """Close the connections that wait; those in use close when their attempts end."""
+        """Close the connections that wait, and those of attempts that nobody waits for."""
         self._pool.close()
+        for attempt in [each for each in self._watched if each.landed is not None]:
+            attempt.abandon()
 
 
-async def _write_on(connection: Connection, data: bytes, taken: int, body: bytes) -> None:
-    """Write what one write did not take, and a body that is too large to be joined."""
-    if taken < len(data):
-        await connection.send(data, taken)
-    if body and connection.whole:
-        await connection.send(body)
-
-
-async def _read_on(connection: Connection, attempt: Attempt) -> None:
-    """Read what one read did not bring."""
-    reader = connection.reader
-    done = False
-    while not done:
-        if reader.succeeded and not attempt.hurried:
-            attempt.hurried = True
-            connection.deadline = min(attempt.deadline, perf_counter() + BODY_GRACE)
-        done = reader.feed(await connection.receive())
+def _encode(request: Request) -> bytes | None:
+    """Give the head of a request; None if a header would break out of its place."""
+    headers = encode_headers(request.headers)
+    if headers is None:
+        return None
+    return b"%bcontent-length: %d\r\n%b\r\n" % (request.head.prefix, len(request.body), headers)
 
 
 @asynccontextmanager
 async def open_sender(connector: Connector | None = None) -> AsyncGenerator[HttpSender]:
     """Give a sender; at the end its idle connections are closed. `connector` None: the real one."""
-    sender = HttpSender(TcpConnector() if connector is None else connector)
     async with trio.open_nursery() as nursery:
+        sender = HttpSender(TcpConnector() if connector is None else connector, nursery)
         nursery.start_soon(sender.tend)
         nursery.start_soon(sender.listen)
         try:

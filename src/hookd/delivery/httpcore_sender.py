@@ -26,9 +26,9 @@ from h2.exceptions import H2Error
 from hookd.core.addresses import DEFAULT_PORTS
 from hookd.core.config import Tls
 from hookd.core.model import Cause, NoResponse, Phases, Response
+from hookd.delivery.attempt import BODY_GRACE
 from hookd.delivery.connect import TcpConnector
 from hookd.delivery.failures import explain
-from hookd.delivery.http1 import BODY_GRACE
 from hookd.delivery.pool import IDLE_SECONDS, LIFE_SECONDS
 from hookd.delivery.response import BODY_LIMIT
 from hookd.delivery.sender import ConnectFailed, Sent, encode_headers
@@ -36,11 +36,11 @@ from hookd.delivery.streams import TRACK, Backend, Track
 from hookd.delivery.trust import Contexts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Hashable
+    from collections.abc import AsyncGenerator, Callable, Hashable
 
     from hookd.core.addresses import Target
     from hookd.core.model import Outcome
-    from hookd.delivery.sender import Request
+    from hookd.delivery.sender import Flight, Request
 
 #: As many clients without an attempt are kept.
 KEPT: Final = 128
@@ -90,6 +90,9 @@ class HttpcoreSender:
         # Its own: httpcore writes the protocols that it offers (ALPN) into a context.
         self._contexts = Contexts()
         self._clients: dict[Hashable, Client] = {}
+
+    def start(self, request: Request, timeout: float, landed: Callable[[Flight], None]) -> None:
+        """Begin nothing: each of its requests is a task."""
 
     async def send(self, request: Request, timeout: float) -> Sent:  # noqa: ASYNC109  part of the attempt's outcome
         """Make one request, as `Sender` says."""

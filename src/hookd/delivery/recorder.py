@@ -15,7 +15,7 @@ Rules of this module:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -27,6 +27,7 @@ from hookd.core.model import Attempt, Dead, Response, Result, RetryAt
 from hookd.core.retry import DELIVERED, classify
 from hookd.core.tracing import trace_ids
 from hookd.delivery.mask import build_exchange
+from hookd.logs import AttemptLine
 from hookd.store.base import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -52,8 +53,6 @@ GATHER_S: Final = 0.02
 
 log = structlog.get_logger()
 
-Fields: TypeAlias = dict[str, object]
-
 
 class Finished(msgspec.Struct, kw_only=True, eq=False):
     """An attempt that is over. `prepared` and `request` are None when it did not get so far."""
@@ -68,6 +67,7 @@ class Finished(msgspec.Struct, kw_only=True, eq=False):
     prepared: Prepared | None = None
     request: Request | None = None
     receipt: Receipt | None = None
+    size: int = 0  # bytes of request and response, once it is with the recorder
 
 
 class Receipt:
@@ -100,7 +100,7 @@ class Recorder:
         store: Store,
         *,
         now: Callable[[], int],
-        attempted: Callable[[Sequence[Fields]], None],
+        attempted: Callable[[Sequence[AttemptLine]], None],
         recorded: Callable[[Sequence[Result]], None],
         released: Callable[[Sequence[Claim]], None],
     ) -> None:
@@ -143,7 +143,8 @@ class Recorder:
                 finished.receipt.tell(None)
             return
         self._finished.append(finished)
-        self._size += _size(finished)
+        finished.size = _size(finished)
+        self._size += finished.size
         if finished.claim.order_key is not None or finished.receipt is not None:
             self._hurry()
         elif len(self._finished) >= GATHERED:
@@ -212,7 +213,7 @@ class Recorder:
                     if finished.receipt is not None:
                         finished.receipt.tell(None)
                 raise
-            self._size -= sum(map(_size, batch))
+            self._size -= sum([finished.size for finished in batch])
             self._room.set()
             self._room = trio.Event()
             self._tell(batch, results, lost)
@@ -224,17 +225,17 @@ class Recorder:
 
     def _tell(self, batch: Sequence[Finished], results: Sequence[Result], lost: Sequence[Claim]) -> None:
         if results:
-            self._attempted([describe(result) for result in results])
-        for result in results:
-            verdict = result.verdict
-            if verdict is not DELIVERED and isinstance(verdict, Dead) and not result.claim.once:
-                log.warning("delivery.dead", **_name(result), cause=verdict.cause)
+            self._attempted(list(map(describe, results)))
+        for result in [each for each in results if each.verdict is not DELIVERED]:
+            if isinstance(result.verdict, Dead) and not result.claim.once:
+                log.warning("delivery.dead", **_name(result), cause=result.verdict.cause)
         for claim in lost:
             log.warning("delivery.lost", webhook=claim.webhook, delivery_id=claim.delivery_id)
         self._recorded(results)
-        for finished, result in zip(batch, results, strict=True):
-            if finished.receipt is not None:
-                finished.receipt.tell(result)
+        if any([finished.receipt is not None for finished in batch]):  # noqa: C419  a list is faster, and it is small
+            for finished, result in zip(batch, results, strict=True):
+                if finished.receipt is not None:
+                    finished.receipt.tell(result)
 
 
 def build_results(batch: Sequence[Finished]) -> list[Result]:
@@ -284,34 +285,38 @@ def _build_attempt(finished: Finished) -> Attempt:
     )
 
 
-def describe(result: Result) -> Fields:
-    """Give the fields of an attempt's canonical log line (DESIGN 2.5)."""
+def describe(result: Result) -> AttemptLine:
+    """Give an attempt's canonical log line (DESIGN 2.5), all but its time."""
     claim, attempt, verdict = result.claim, result.attempt, result.verdict
     event = claim.event
     planned_at = verdict.planned_at if isinstance(verdict, RetryAt) else None
-    fields: Fields = {
-        "webhook": claim.webhook,
-        "tenant": event.tenant,
-        "event_id": event.id,
-        "event_type": event.type,
-        "delivery_id": claim.delivery_id,
-        "attempt": attempt.number,
-        "outcome": attempt.outcome,
-        "cause": attempt.cause,
-        "status": attempt.status,
-        "duration_ms": round(attempt.duration_ms, 3),
-        "next_attempt_at": None if planned_at is None else format_instant(planned_at),
-        "revision": attempt.revision,
-    }
+    line = AttemptLine(
+        "",
+        "info" if attempt.cause is None else "warning",
+        "delivery.attempted",
+        claim.webhook,
+        event.tenant,
+        event.id,
+        event.type,
+        claim.delivery_id,
+        attempt.number,
+        attempt.outcome,
+        attempt.cause,
+        attempt.status,
+        round(attempt.duration_ms, 3),
+        None if planned_at is None else format_instant(planned_at),
+        attempt.revision,
+    )
     if event.traceparent is not None:
-        fields.update(trace_ids(event.traceparent))
+        ids = trace_ids(event.traceparent)
+        line.trace_id, line.span_id = ids["trace_id"], ids["span_id"]
     if attempt.cause is not None:
-        fields["detail"] = attempt.detail
-        fields["url"] = attempt.url
-    return fields
+        line.detail = attempt.detail
+        line.url = attempt.url
+    return line
 
 
-def _name(result: Result) -> Fields:
+def _name(result: Result) -> dict[str, object]:
     event = result.claim.event
     return {
         "webhook": result.claim.webhook,

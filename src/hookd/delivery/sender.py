@@ -18,7 +18,7 @@ import msgspec
 from hookd import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from hookd.core.addresses import Target
     from hookd.core.config import Network, Tls
@@ -89,8 +89,29 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     phases: Phases
 
 
+class Flight(Protocol):
+    """A request that was started and that nobody waits for."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What came of it; None until it has landed."""
+
+    @property
+    def duration_ms(self) -> float:
+        """How long it took, once it has landed."""
+
+    def abandon(self) -> None:
+        """End it: nobody is told of it any more, and nothing more of it is sent."""
+
+
 class Sender(Protocol):
     """Makes HTTP requests, one per call, any number at once."""
+
+    def start(self, request: Request, timeout: float, landed: Callable[[Flight], None]) -> Flight | None:
+        """Begin a request at once, without waiting; None: that cannot be, nothing was done, and `send` is to make it.
+
+        `landed` is called once, later and never from within this call, when it has an outcome.
+        """
 
     async def send(self, request: Request, timeout: float) -> Sent:  # noqa: ASYNC109  part of the attempt's outcome
         """Make one request and give its outcome after at most `timeout` seconds (a 2xx body may use what is left)."""

@@ -18,10 +18,10 @@ from hookd.delivery.http1 import open_sender
 from hookd.delivery.httpcore_sender import open_httpcore_sender
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine
     from typing import Any
 
-    from hookd.delivery.sender import Connector, Request, Sender, Sent
+    from hookd.delivery.sender import Connector, Flight, Request, Sender, Sent
 
 
 class Senders:
@@ -30,6 +30,12 @@ class Senders:
     def __init__(self, fast: Sender, other: Sender) -> None:
         self._fast = fast
         self._other = other
+
+    def start(self, request: Request, timeout: float, landed: Callable[[Flight], None]) -> Flight | None:
+        """Begin one request, as `Sender` says."""
+        if request.proxy is None and not (request.http2 and request.head.target.scheme == "https"):
+            return self._fast.start(request, timeout, landed)
+        return None
 
     def send(self, request: Request, timeout: float) -> Coroutine[Any, Any, Sent]:
         """Make one request, as `Sender` says. No coroutine of its own: every delivery passes here."""
