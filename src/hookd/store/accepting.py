@@ -174,6 +174,8 @@ class _Owing:
         backlog = lane.next_due is not None and lane.next_due <= now
         if backlog or lane.held_since is not None or used >= self._room.get(owed.webhook, 0):
             lane.due_by(now)
+            if lane.held_since is None:
+                draft.accept(seq, event)
             return None
         self._used[lane.key] = used + 1
         return self._claim(seq, lane, event, owed, due_at=due_at, order_key=order_key)

@@ -2,7 +2,7 @@
 
 The cost follows the webhooks that have something due and the deliveries that are handed out: the ledger's heap tells
 the former, a partial index over pending rows the latter. What is claimed already is skipped by its number, before
-the event is read.
+the event is read; the event of what was accepted a moment ago is not read at all (`recent`).
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from hookd.store.turns import take_turns
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from hookd.core.model import Event
     from hookd.store.base import Wants
     from hookd.store.ledger import Lane
 
 _FIND_DUE = (
-    "SELECT d.seq, e.bytes FROM deliveries d INDEXED BY deliveries_due CROSS JOIN events e ON e.seq = d.event"
+    "SELECT d.seq, e.bytes, d.due_at, d.attempts, d.order_key, d.once, d.born"
+    " FROM deliveries d INDEXED BY deliveries_due CROSS JOIN events e ON e.seq = d.event"
     " WHERE d.webhook = ? AND d.state = 0 AND d.due_at <= ? AND d.seq NOT IN carray(?)"
     " ORDER BY d.due_at, d.seq LIMIT ?"
 )
@@ -36,7 +38,7 @@ _FIND_NEXT_DUE = (
     " ORDER BY d.due_at LIMIT 1"
 )
 _LOAD = (
-    f"SELECT {EVENT_COLUMNS}, d.seq, d.webhook, d.due_at, d.attempts, d.order_key, d.once, d.born"  # noqa: S608  constants
+    f"SELECT {EVENT_COLUMNS}, d.seq"  # noqa: S608  constants
     " FROM carray(?) c CROSS JOIN deliveries d ON d.seq = c.value CROSS JOIN events e ON e.seq = d.event"
 )
 
@@ -59,6 +61,7 @@ class _Claiming:
         self._now = now
         self._alone = not draft.ledger.leases  # nothing is handed out: even what is too large may go
         self._chosen: dict[int, list[int]] = {}  # by webhook
+        self._rows: dict[int, tuple[int, int | None, int, str | None, int, int]] = {}  # what a claim is made of
 
     def claim(self, wants: Wants) -> Claimed:
         ledger, now = self._draft.ledger, self._now
@@ -79,30 +82,30 @@ class _Claiming:
         mine = self._chosen.setdefault(key, [])
         taken = numbers([*self._draft.taken(key), *mine])
         took: list[int] = []
-        for seq, size in ask(self._connection, _FIND_DUE, (key, self._now, taken, n)):
+        for seq, size, *row in ask(self._connection, _FIND_DUE, (key, self._now, taken, n)):
             if size > self._left and not self._alone:
                 mine += took
                 return took or None
             self._alone = False
             self._left -= size
+            self._rows[seq] = (key, *row)
             took.append(seq)
         mine += took
         return took
 
     def _hand_out(self, chosen: list[int]) -> tuple[Claim, ...]:
-        draft, now = self._draft, self._now
+        draft, now, rows, prefix = self._draft, self._now, self._rows, f"dlv_{self._draft.ledger.uid}"
+        events = self._find_events(chosen)
         claims: list[Claim] = []
-        if not chosen:
-            return ()
-        for row in ask(self._connection, _LOAD, (numbers(chosen),)):
-            seq, key, due_at, attempts, order_key, once, born = row[EVENT_WIDTH:]
+        for seq in chosen:
+            key, due_at, attempts, order_key, once, born = rows[seq]
             lane: Lane = draft.look(key)
             claims.append(
                 Claim(
                     lease=draft.give(Lease(seq, key, due_at, order_key)),
-                    delivery_id=f"dlv_{draft.ledger.uid}{seq:012x}",
+                    delivery_id=f"{prefix}{seq:012x}",
                     webhook=lane.name,
-                    event=read_event(row, 0),
+                    event=events[seq],
                     attempts=attempts,
                     aging_since=born + lane.held_ms(now),
                     order_key=order_key,
@@ -110,6 +113,16 @@ class _Claiming:
                 )
             )
         return tuple(claims)
+
+    def _find_events(self, chosen: list[int]) -> dict[int, Event]:
+        """Give the events of deliveries, those of a moment ago from memory."""
+        recent = self._draft.ledger.recent
+        found = {seq: event for seq in chosen if (event := recent.take(seq)) is not None}
+        if len(found) < len(chosen):
+            missing = numbers(seq for seq in chosen if seq not in found)
+            for row in ask(self._connection, _LOAD, (missing,)):
+                found[row[EVENT_WIDTH]] = read_event(row, 0)
+        return found
 
     def find_next_due(self, lane: Lane) -> None:
         """Find out when the next unclaimed delivery of a webhook is due."""

@@ -21,11 +21,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import msgspec
 
 from hookd.core.model import WebhookState
-from hookd.store.batches import RowStatement, ask
+from hookd.store.batches import RowStatement
+from hookd.store.recent import Recent
 from hookd.store.standing import Standing
 
 if TYPE_CHECKING:
     import apsw
+
+    from hookd.core.model import Event
 
 _WRITE_WEBHOOKS = RowStatement(
     "INSERT INTO webhooks (key, name, fingerprint, rules, bound, paused, state, held_since, held_total,"
@@ -42,16 +45,7 @@ _WRITE_COUNTS = RowStatement(
     " exchanges=v.exchanges FROM v WHERE webhooks.key = v.key",
     6,
 )
-_LOAD = (
-    "SELECT key, name, merged_into, fingerprint, rules, bound, paused, state, held_since, held_total,"
-    " pending, withheld, dead, delivered, exchanges,"
-    " (SELECT due_at FROM deliveries d WHERE pending AND d.webhook = w.key AND d.state = 0 AND d.due_at IS NOT NULL"
-    "  ORDER BY d.due_at LIMIT 1)"
-    " FROM webhooks w"
-)
-
 _encode_state = msgspec.json.Encoder().encode
-_decode_state = msgspec.json.Decoder(WebhookState).decode
 
 
 @dataclass(slots=True)
@@ -106,6 +100,7 @@ class Ledger:
     prune_from: int = 0
     due: list[tuple[int, int]] = field(default_factory=list)  # a heap of (next_due, key); stale ones are dropped later
     ready: set[int] = field(default_factory=set)  # keys that may have something due
+    recent: Recent = field(default_factory=Recent)
 
     def schedule(self, lane: Lane) -> None:
         """Put a webhook where claiming finds it."""
@@ -142,6 +137,7 @@ class Draft:
     """A ledger in which a transaction writes without changing the true one."""
 
     __slots__ = (
+        "_accepted",
         "_counted",
         "_defined",
         "_lanes",
@@ -167,6 +163,7 @@ class Draft:
         self._taken: dict[int, Taken] = {}
         self._counted: set[int] = set()
         self._defined: set[int] = set()
+        self._accepted: list[tuple[int, Event]] = []
 
     def lane(self, key: int) -> Lane:
         """Give a webhook to count in."""
@@ -228,6 +225,10 @@ class Draft:
             found = self._taken[key] = dict(self.ledger.taken.get(key, ()))
         return found
 
+    def accept(self, seq: int, event: Event) -> None:
+        """Take note of a delivery that is stored and due, and that somebody will claim."""
+        self._accepted.append((seq, event))
+
     def lease(self, number: int) -> Lease | None:
         """Give what a lease is for, if it still holds."""
         if number in self.voided:
@@ -280,6 +281,7 @@ class Draft:
         for number, lease in self.given.items():
             if number not in self.voided:
                 ledger.leases[number] = lease
+        ledger.recent.keep_all(self._accepted)
         for key, taken in self._taken.items():
             if taken:
                 ledger.taken[key] = taken
@@ -309,42 +311,3 @@ def _columns(lane: Lane) -> tuple[object, ...]:
         lane.delivered,
         lane.exchanges,
     )
-
-
-def read_state(text: str) -> WebhookState:
-    """Give the state of a webhook from its column."""
-    return _decode_state(text)
-
-
-def load_ledger(connection: apsw.Connection) -> Ledger:
-    """Give the ledger of a file that was just opened; nothing is claimed. The cost follows the webhooks."""
-    [(uid,)] = ask(connection, "SELECT value FROM meta WHERE name = 'uid'")
-    [counted] = ask(connection, "SELECT event, delivery, attempt, webhook, bytes FROM counters")
-    ledger = Ledger(uid=uid, counters=Counters(*counted))
-    for row in ask(connection, _LOAD):
-        (key, name, merged, fingerprint, rules, bound, paused, state, held_since, held_total, *counts, due) = row
-        if merged is not None:
-            ledger.merged[key] = merged
-            continue
-        pending, withheld, dead, delivered, exchanges = counts
-        lane = Lane(
-            key=key,
-            name=name,
-            state=read_state(state),
-            fingerprint=fingerprint,
-            rules=rules,
-            bound=bool(bound),
-            paused=bool(paused),
-            held_since=held_since,
-            held_total=held_total,
-            pending=pending,
-            withheld=withheld,
-            dead=dead,
-            delivered=delivered,
-            exchanges=exchanges,
-            next_due=due,
-        )
-        ledger.lanes[lane.key] = lane
-        ledger.names[lane.name] = lane.key
-        ledger.schedule(lane)
-    return ledger

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hookd.core.model import Attempt, Cause
 from hookd.store.batches import ask
 from hookd.store.claiming import numbers
-from hookd.store.ledger import read_state
+from hookd.store.opening import read_state
 from hookd.store.queries import (
     PAGE_BYTES,
     AttemptRow,

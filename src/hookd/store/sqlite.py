@@ -22,8 +22,8 @@ import trio
 from hookd.store.base import Row, StoreUnavailable, StoreUnusable
 from hookd.store.claiming import claim_due
 from hookd.store.copying import DATABASE, copy_database
-from hookd.store.ledger import load_ledger
 from hookd.store.lock import Space, own_directory, sync_directory
+from hookd.store.opening import load_ledger
 from hookd.store.pruning import prune_rows
 from hookd.store.reading import read_page
 from hookd.store.recording import record_results, release_claims
