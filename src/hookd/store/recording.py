@@ -15,6 +15,7 @@ import msgspec
 
 from hookd.core.model import Dead, Delivered, Exchange, RetryAt
 from hookd.store.batches import RowStatement, ask
+from hookd.store.claiming import numbers
 from hookd.store.tables import DEAD, DELIVERED, EXCHANGE_STRIDE, EXCHANGES, PENDING
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ _UPDATE_DELIVERIES = RowStatement(
     " UPDATE deliveries SET state=v.state, due_at=v.due_at, attempts=v.attempts, cause=v.cause, ended_at=v.ended_at"
     " FROM v WHERE deliveries.seq = v.seq",
     6,
+)
+_DELIVER = (
+    f"UPDATE deliveries SET state={DELIVERED}, due_at=NULL, attempts=?, cause=NULL, ended_at=?"  # noqa: S608  a constant
+    " WHERE seq IN carray(?)"
 )
 _INSERT_ATTEMPTS = RowStatement(
     "INSERT INTO attempts (seq, delivery, webhook, number, started_at, duration_ms, outcome, cause, detail, status,"
@@ -54,6 +59,7 @@ def record_results(
     lost: list[Claim] = []
     attempts: list[object] = []
     deliveries: list[object] = []
+    delivered: dict[int, list[int]] = {}  # by how many attempts it took
     ended: dict[tuple[int, str], None] = {}
     exchanges: dict[int, list[tuple[int, Exchange]]] = {}
     for result in results:
@@ -63,17 +69,24 @@ def record_results(
             continue
         draft.void(result.claim.lease, lease)
         draft.counters.attempt = attempt = draft.counters.attempt + 1
-        retried = isinstance(result.verdict, RetryAt)
-        next_at = result.verdict.planned_at if isinstance(result.verdict, RetryAt) else None
-        _add_attempt(attempts, attempt, lease, result, next_at)
-        _add_verdict(deliveries, draft, lease, result, now)
+        verdict = result.verdict
+        retried = isinstance(verdict, RetryAt)
+        _add_attempt(attempts, attempt, lease, result, verdict.planned_at if isinstance(verdict, RetryAt) else None)
+        if isinstance(verdict, Delivered):
+            lane = draft.lane(lease.key)
+            lane.pending -= not result.claim.once
+            lane.delivered += 1
+            delivered.setdefault(result.attempt.number, []).append(lease.seq)
+        else:
+            _add_failure(deliveries, draft, lease, result, now)
         if not retried and lease.order_key is not None:
             ended[lease.key, lease.order_key] = None
         if result.exchange is not None:
             exchanges.setdefault(lease.key, []).append((attempt, result.exchange))
-    if deliveries:
-        _UPDATE_DELIVERIES.run(connection, deliveries)
-        _INSERT_ATTEMPTS.run(connection, attempts)
+    for number, seqs in delivered.items():
+        connection.execute(_DELIVER, (number, now, numbers(seqs)))
+    _UPDATE_DELIVERIES.run(connection, deliveries)
+    _INSERT_ATTEMPTS.run(connection, attempts)
     if exchanges:
         _write_exchanges(connection, draft, exchanges)
     unblock(connection, draft, ended, now)
@@ -104,13 +117,9 @@ def _add_attempt(values: list[object], seq: int, lease: Lease, result: Result, n
     )
 
 
-def _add_verdict(values: list[object], draft: Draft, lease: Lease, result: Result, now: int) -> None:
+def _add_failure(values: list[object], draft: Draft, lease: Lease, result: Result, now: int) -> None:
     lane, number = draft.lane(lease.key), result.attempt.number
     match result.verdict:
-        case Delivered():
-            lane.pending -= not result.claim.once
-            lane.delivered += 1
-            values += (lease.seq, DELIVERED, None, number, None, now)
         case Dead(cause=cause):
             # Who tested saw it fail; nobody has to look at it again.
             lane.pending -= not result.claim.once
