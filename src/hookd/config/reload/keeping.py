@@ -1,12 +1,18 @@
 """Keeping a copy of what runs, beside the work and never before it.
 
-Rules: of several configs that come while one is written only the latest is kept; a disk that takes no copy is told
-once, until it takes one again, and holds nothing else up.
+Rules of this module:
+
+1. Of several configs that come while one is written only the latest is kept, and at most `_MOST` copies are written
+   within `_WITHIN_S`: a copy is synced to the disk, and as long as that takes no event is. Whoever changes the files
+   all the time has a copy that is some seconds old; the files themselves are what counts.
+2. What waits to be written is written at the end.
+3. A disk that takes no copy is told once, until it takes one again, and holds nothing else up.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
@@ -17,6 +23,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+#: More than a person saves by hand, who may well break something with the next save; seconds.
+_MOST: Final = 5
+_WITHIN_S: Final = 30.0
+#: Seconds that the end may wait for a disk.
+_END_S: Final = 2.0
+
 
 class Keeping:
     """Has `keeper` write copies, one after another. `keeper` None: nobody keeps any."""
@@ -25,6 +37,7 @@ class Keeping:
         self._keeper = keeper
         self._latest: Loaded | None = None
         self._more = trio.Event()
+        self._written_at: deque[float] = deque(maxlen=_MOST)
 
     def soon(self, loaded: Loaded) -> None:
         """Have a copy kept of a config that is put to work. Never waits."""
@@ -35,11 +48,20 @@ class Keeping:
         """Keep copies until cancelled."""
         if self._keeper is None:
             return
+        try:
+            await self._serve(self._keeper)
+        finally:
+            with trio.move_on_after(_END_S, shield=True):
+                await self._keep(self._keeper)
+
+    async def _serve(self, keeper: Keeper) -> None:
         told = False
         while True:
             await self._more.wait()
             self._more = trio.Event()
-            reason = await self._keep(self._keeper)
+            if len(self._written_at) == _MOST:
+                await trio.sleep_until(self._written_at[0] + _WITHIN_S)
+            reason = await self._keep(keeper)
             if reason is not None and not told:
                 log.warning("config.not_kept", reason=reason)
             told = reason is not None
@@ -51,7 +73,9 @@ class Keeping:
             return None
         revision = loaded.config.revision
         try:
-            await trio.to_thread.run_sync(keeper.keep, loaded.snapshot, revision, abandon_on_cancel=True)
+            written = await trio.to_thread.run_sync(keeper.keep, loaded.snapshot, revision, abandon_on_cancel=True)
         except OSError as error:
             return error.strerror or type(error).__name__
+        if written:
+            self._written_at.append(trio.current_time())
         return None

@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 #: Milliseconds: a batch ends after a step without an event, or after this long.
-_BATCH_MS: Final = 200
-_STEP_MS: Final = 40
+_BATCH_MS: Final = 20
+_STEP_MS: Final = 25
 #: The thread looks up this often although nothing happened, so that it never outlives us for longer.
 _TURN_MS: Final = 10_000
 _POLL_MS: Final = 500
@@ -57,6 +58,7 @@ _FLOOD: Final = 1000
 #: What the backend says when the kernel has no watches or no instances left, which trying again does not mend.
 _NOTHING_LEFT: Final = ("watch limit", "os error 24", "os error 28")
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json", ""})
+_MODIFIED: Final = 2  # watchfiles.Change.modified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,8 @@ class WatchPlan:
     """What to watch: `directories` by their absolute paths, in which files count by their suffix, and single `names`.
 
     `suffixes` are those of the files of the config. `watched` are all directories to watch, with what tells one from
-    another that has taken its name. `crowded`: there are more directories than are watched.
+    another that has taken its name. `crowded`: there are more directories than are watched. `bare`: some file of the
+    config has no suffix.
     """
 
     directories: frozenset[str]
@@ -72,6 +75,7 @@ class WatchPlan:
     suffixes: frozenset[str]
     watched: Mapping[str, tuple[int, int]]
     crowded: bool = False
+    bare: bool = False
 
     def counts(self, path: str) -> bool:
         """Whether an event at this path may mean a change of the config."""
@@ -82,6 +86,15 @@ class WatchPlan:
             return False
         # `..data` and `..2026_11_21` are how Kubernetes publishes; other names with a dot before them are editors'.
         return name.startswith("..") or (not name.startswith(".") and os.path.splitext(name)[1] in self.suffixes)  # noqa: PTH122
+
+    def means(self, event: tuple[int, str]) -> bool:
+        """Whether an event, its kind and its path, may mean a change of the config."""
+        kind, path = event
+        if not self.counts(path):
+            return False
+        # What has no suffix is a directory or a link, and these come and go. What is written to is somebody's log.
+        written = kind == _MODIFIED and path not in self.names and "." not in path.rpartition("/")[2]
+        return not written or self.bare or os.path.isdir(path)  # noqa: PTH112  a text
 
 
 @beside_others()
@@ -94,9 +107,17 @@ def plan_watch(main: str, snapshot: Snapshot | None, missing: Iterable[str] = ()
     names: set[str] = set()
     files = [main, *missing, *(() if snapshot is None else snapshot.files)]
     paths = RealPaths()
-    for path in map(os.path.abspath, files):
-        _take(path, directories, names)
-        _take(paths.real(path), directories, names)
+    above: dict[str, str] = {}  # thousands of files lie in one directory
+    taken: set[str] = set()
+    for path in files:
+        start = path.rfind("/") + 1
+        if path[:start] not in above:
+            above[path[:start]] = os.path.abspath(path[:start]).rstrip("/")  # noqa: PTH100  links stay
+        absolute = f"{above[path[:start]]}/{path[start:]}"
+        for each in (absolute, paths.real(absolute)):
+            if (directory := each.rpartition("/")[0]) not in taken:
+                taken.add(directory)
+                _take(each, directories, names)
     top = os.path.dirname(os.path.abspath(main))  # noqa: PTH100, PTH120  the same
     names.add(top)
     for directory in _pattern_directories(main, snapshot):
@@ -105,12 +126,14 @@ def plan_watch(main: str, snapshot: Snapshot | None, missing: Iterable[str] = ()
     git = find_git_directory(Path(os.path.realpath(main)).parent)
     names.update(() if git is None else list_heads(git))
     names.discard("/")
+    suffixes = {os.path.splitext(path)[1] for path in files}  # noqa: PTH122
     return WatchPlan(
         directories=kept,
         names=frozenset(names),
-        suffixes=_SUFFIXES | {os.path.splitext(path)[1] for path in files},  # noqa: PTH122
+        suffixes=_SUFFIXES | suffixes,
         watched=_identify(kept | {os.path.dirname(name) for name in names}),  # noqa: PTH120
         crowded=len(directories) > len(kept),
+        bare="" in suffixes,
     )
 
 
@@ -152,20 +175,28 @@ def _pattern_directories(main: str, snapshot: Snapshot | None) -> Iterator[str]:
     """Give the directories in which an entry of `include:` may find a new file."""
     if snapshot is None:
         return
-    try:
-        value = parse_yaml(snapshot.files[main], main).value
-    except ConfigInvalid:
-        return
+    include, managed = _read_main(snapshot.files[main])
     beside = os.path.dirname(main) or "."  # noqa: PTH120
-    include = value.get("include") if isinstance(value, dict) else None
-    for entry in include if isinstance(include, list) else ():
-        if isinstance(entry, str) and is_pattern(entry):
-            steps = [step for step in entry.split("/")[:-1] if step not in {"", "."}]
-            fixed = next((at for at, step in enumerate(steps) if is_pattern(step)), len(steps))
-            yield from _below(pattern_root(beside, entry), _MOST if "**" in steps else len(steps) - fixed)
-    managed = value.get("managed_dir") if isinstance(value, dict) else None
-    if isinstance(managed, str):
+    for entry in include:
+        steps = [step for step in entry.split("/")[:-1] if step not in {"", "."}]
+        fixed = next((at for at, step in enumerate(steps) if is_pattern(step)), len(steps))
+        yield from _below(pattern_root(beside, entry), _MOST if "**" in steps else len(steps) - fixed)
+    if managed is not None:
         yield os.path.join(beside, managed)  # noqa: PTH118
+
+
+@lru_cache(maxsize=1)
+def _read_main(content: bytes) -> tuple[tuple[str, ...], str | None]:
+    """Give the patterns of `include` and the managed directory, as a main file names them."""
+    try:
+        value = parse_yaml(content, "").value
+    except ConfigInvalid:
+        return (), None
+    include = value.get("include") if isinstance(value, dict) else None
+    managed = value.get("managed_dir") if isinstance(value, dict) else None
+    entries = include if isinstance(include, list) else ()
+    patterns = tuple(entry for entry in entries if isinstance(entry, str) and is_pattern(entry))
+    return patterns, managed if isinstance(managed, str) else None
 
 
 def _below(directory: str, depth: int) -> Iterable[str]:
@@ -258,7 +289,7 @@ class Watch:
                     except (OSError, RuntimeError) as error:
                         failure = error
                         break
-                    if isinstance(found, set) and (len(found) >= _FLOOD or any(plan.counts(path) for _, path in found)):
+                    if isinstance(found, set) and (len(found) >= _FLOOD or any(map(plan.means, found))):
                         self._hint()
                 nursery.cancel_scope.cancel()
         return failure
