@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hookd.config.checking.advice import find_advice, find_denied
+from hookd.config.checking.advice import find_advice, find_denied, find_idle, find_untestable
 from hookd.config.load import Rejected, load_again
 from tests.config.trees import SIGNING, write_tree
 
@@ -91,6 +91,72 @@ def test_an_address_that_nobody_has_opened_is_told(tmp_path: Path, url: str, key
     found = find_denied(loaded.config)
     assert [problem.code for problem in found] == ["denied_address"] * told
     assert {problem.severity for problem in found} <= {"warning"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "at", "hint"),
+    [
+        ("filter: {data.x: '> 5'}", "6:22", "{gt: 5}"),
+        ("filter: {data.x: '>=2026-01-01'}", "6:22", "{gte: …}"),
+        ("filter: {data.x: [a, '<= -1.5']}", "6:26", "{lte: -1.5}"),
+        ("filter: {any: [{data.x: a}, {not: {data.x: '!= NL'}}]}", "6:48", "{ne: …}"),
+        ("filter: {data.x: '== 5'}", "6:22", "{eq: 5}"),
+        ("filter: {data.name: 'crm-*'}", "6:25", "{prefix: …}"),
+    ],
+)
+def test_a_comparison_in_a_text_is_told(tmp_path: Path, keys: str, at: str, hint: str) -> None:
+    assert advice_of(tmp_path, WEBHOOK + keys) == [f"hookd.yaml:{at} foreign_operator"]
+    loaded = load_again(tmp_path / "hookd.yaml", None)
+    assert loaded.snapshot is not None
+    assert [problem.hint for problem in find_advice(loaded.snapshot)] == [hint]
+
+
+@pytest.mark.parametrize(
+    "said", ["{eq: '> 5'}", "{in: ['> 5']}", "'<none>'", "'a > 5'", "'>'", "'*'", "'a*b'", "5", "'-> 5'", "x"]
+)
+def test_a_text_that_is_none_is_not(tmp_path: Path, said: str) -> None:
+    assert advice_of(tmp_path, f"{WEBHOOK}filter: {{data.x: {said}}}") == []
+
+
+@pytest.mark.parametrize(
+    ("events", "keys", "told"),
+    [
+        ("[]", "", "hookd.yaml:5:13: webhook `crm` is given nothing: `events` is empty"),
+        ("[{event: a, active: false}]", "", "hookd.yaml:5:13: webhook `crm` is given nothing: no entry of"),
+        ("[]", "active: false", ""),
+        ("[{event: a, active: false}, b]", "", ""),
+        ("", "profile: none", "hookd.yaml:3:3: webhook `crm` is given nothing: `events` is empty"),
+    ],
+)
+def test_a_webhook_that_is_given_nothing_is_told(tmp_path: Path, events: str, keys: str, told: str) -> None:
+    main = WEBHOOK.replace("    events: ['*']\n", f"    events: {events}\n" if events else "")
+    loaded = load_again(write_tree(tmp_path, main=f"{main}{keys}\nprofiles: {{none: {{events: []}}}}\n"), None)
+    assert not isinstance(loaded, Rejected)
+    found = find_idle(loaded.config, loaded.snapshot)
+    assert [problem.code for problem in found] == ["no_events"] * bool(told)
+    assert all(str(problem).removeprefix(f"{tmp_path}/").startswith(told) for problem in found)
+    assert {problem.severity for problem in found} <= {"warning"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("tenant: acme, test_event: {type: a, tenant: zeta}", "3:99"),
+        ("test_event: {type: a, tenant: zeta}", "3:85"),
+        ("tenant: zeta, profile: tested", "3:3"),
+        ("tenant: acme, profile: tested", ""),
+        ("tenant: '*', test_event: {type: a, tenant: zeta}", ""),
+        ("tenant: acme, test_event: {type: a}", ""),
+    ],
+)
+def test_a_test_event_of_another_tenant_is_told(tmp_path: Path, keys: str, told: str) -> None:
+    webhook = f"webhooks:\n  crm: {{url: 'https://crm.example.com/', events: [a], {keys}}}\n"
+    profiles = "profiles: {tested: {test_event: {type: a, tenant: acme}}}\n"
+    loaded = load_again(write_tree(tmp_path, main=f"version: 1\n{webhook}{profiles}"), None)
+    assert not isinstance(loaded, Rejected)
+    found = find_untestable(loaded.config, loaded.snapshot)
+    assert [f"{problem.place.line}:{problem.place.column}" for problem in found] == ([told] if told else [])
+    assert {(problem.severity, problem.code) for problem in found} <= {("warning", "foreign_tenant")}
 
 
 def test_secrets_are_found_in_every_section_and_file(tmp_path: Path) -> None:

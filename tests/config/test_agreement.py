@@ -77,6 +77,8 @@ SEMANTIC_MESSAGES = (
     "stands in files of `managed_dir` only",
     "as its id says",
     "this inlet needs `tokens`",
+    "there is no `managed_dir`",
+    "need a `managed_dir`",
 )
 
 

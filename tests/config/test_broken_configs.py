@@ -18,7 +18,12 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
     (
         "an indentation that fits nothing",
         {"hookd.yaml": ("version: 1\nwebhooks:\n  crm:\n    url: https://a.example/\n   events: ['*']\n")},
-        ["hookd.yaml:5:4 [yaml_syntax] a key is expected here: check the indentation, and quotes and brackets above"],
+        [
+            (
+                "hookd.yaml:5:4 [yaml_syntax] this line is indented by 3, and what stands above by 4 and 2: give it "
+                "one of these"
+            )
+        ],
     ),
     (
         "a colon in a text",
@@ -51,7 +56,12 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
                 "    retry: {schedule: [1s, 5s}\n"
             )
         },
-        ["hookd.yaml:6:23 [yaml_syntax] this `[` is never closed, or a comma or quotes are missing in it"],
+        [
+            (
+                "hookd.yaml:6:23 [yaml_syntax] this `[` is never closed, or a comma or quotes are missing in it "
+                "(hookd.yaml:6:30)"
+            )
+        ],
     ),
     (
         "quotes that are never closed",
@@ -322,7 +332,7 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
                 "    timeout: 10\n"
             )
         },
-        ["hookd.yaml:6:14 [wrong_type] timeout must be a duration like 10s, 5m or 72h, above zero"],
+        ["hookd.yaml:6:14 [wrong_type] timeout must be a duration like 10s, 5m or 72h, above zero -> 10s"],
     ),
     (
         "a duration in words",
@@ -336,7 +346,7 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
                 "    timeout: 10 seconds\n"
             )
         },
-        ["hookd.yaml:6:14 [bad_value] timeout must be a duration like 10s, 5m or 72h, above zero"],
+        ["hookd.yaml:6:14 [bad_value] timeout must be a duration like 10s, 5m or 72h, above zero -> 10s"],
     ),
     (
         "a delay in a list",
@@ -350,12 +360,17 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
                 "    retry: {schedule: [1s, 5min]}\n"
             )
         },
-        ["hookd.yaml:6:28 [bad_value] retry.schedule[1] must be a duration like 10s, 5m or 72h"],
+        ["hookd.yaml:6:28 [bad_value] retry.schedule[1] must be a duration like 10s, 5m or 72h -> 5m"],
     ),
     (
         "a size with a decimal unit",
         {"hookd.yaml": ("version: 1\ndaemon: {limits: {event_bytes: 1MB}}\n")},
-        ["hookd.yaml:2:32 [bad_value] daemon.limits.event_bytes must be a size like 512B, 16KiB, 1MiB or 20GiB"],
+        [
+            (
+                "hookd.yaml:2:32 [bad_value] daemon.limits.event_bytes must be a size like 512B, 16KiB, 1MiB or 20GiB "
+                "-> 1MiB"
+            )
+        ],
     ),
     (
         "a rate without its time",
@@ -369,7 +384,7 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
                 "    rate: 50\n"
             )
         },
-        ["hookd.yaml:6:11 [wrong_type] rate must be a rate like 50/s or 3000/m, above zero"],
+        ["hookd.yaml:6:11 [wrong_type] rate must be a rate like 50/s or 3000/m, above zero -> 50/s"],
     ),
     (
         "a rate of nothing",
@@ -405,7 +420,7 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
         [
             (
                 "hookd.yaml:3:3 [bad_name] `CRM sync` is not an id: up to 63 of a-z 0-9 . _ -, beginning with"
-                " a letter or digit"
+                " a letter or digit -> crm-sync"
             )
         ],
     ),
@@ -500,7 +515,7 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
                 '    body: {template: {id: "$(data.id"}}\n'
             )
         },
-        ["hookd.yaml:6:27 [bad_template] `$(` is never closed; a dollar sign before a parenthesis is `$$`"],
+        ["hookd.yaml:6:28 [bad_template] `$(` is never closed; a dollar sign before a parenthesis is `$$`"],
     ),
     (
         "a template that names nothing",
@@ -579,7 +594,12 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
                 "    filter: {data.code: {regex: '(?=x)'}}\n"
             )
         },
-        ["hookd.yaml:6:26 [bad_filter] `regex`: RE2 does not take this pattern: invalid perl operator: (?="],
+        [
+            (
+                "hookd.yaml:6:26 [bad_filter] `regex`: RE2 has no look-around, `(?!…)` and the like; `not` and a "
+                "second line do the same"
+            )
+        ],
     ),
     (
         "a path that the schema cannot have",
@@ -618,7 +638,7 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
             "hookd.yaml": ("version: 1\nevent_types:\n  user.updated: {schema: user.json}\n"),
             "user.json": ('{\n  "type": "object",\n}\n'),
         },
-        ["user.json:3:1 [bad_schema] this is not JSON: Expecting property name enclosed in double quotes"],
+        ["user.json:3:1 [bad_schema] this is not JSON: a comma stands before this, and nothing follows it"],
     ),
     (
         "a schema that is not one",
@@ -628,8 +648,8 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
         },
         [
             (
-                "user.json:2:33 [bad_schema] not a JSON Schema: 'interger' is not one of ['array', 'boolean',"
-                " 'integer', 'null', 'number', 'object', 'string']"
+                'user.json:2:33 [bad_schema] not a JSON Schema: `type` must be one of "array", "boolean", '
+                '"integer", "null", "number", "object", "string" -> integer'
             )
         ],
     ),
@@ -872,6 +892,294 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
         },
         ["hookd.yaml:6:10 [missing_key] a `key` needs the `certificate` that it belongs to"],
     ),
+    (
+        "no space behind a colon",
+        {
+            "hookd.yaml": (
+                "version: 1\nwebhooks:\n  crm:\n    url:https://crm.example.com/\n    events: [user.updated]\n"
+            )
+        },
+        [
+            "hookd.yaml:4:8 [yaml_syntax] behind this `:` belongs a space",
+        ],
+    ),
+    (
+        "a key that is indented too far",
+        {
+            "hookd.yaml": (
+                "version: 1\nwebhooks:\n  crm:\n    url: https://crm.example.com/\n      events: [user.updated]\n"
+            )
+        },
+        [
+            (
+                "hookd.yaml:5:7 [yaml_syntax] this is indented further than `url` above, which has its"
+                " value already: give both the same indentation"
+            ),
+        ],
+    ),
+    (
+        "quotes that other ones close",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                '    name: "The CRM\n'
+                "    url: https://crm.example.com/\n"
+                '    events: ["*"]\n'
+            )
+        },
+        [
+            (
+                "hookd.yaml:4:11 [yaml_syntax] the quotes that open here are closed in line 6 only; their"
+                " end is probably missing here (hookd.yaml:6:14)"
+            ),
+        ],
+    ),
+    (
+        "an apostrophe in single quotes",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    name: 'It's ours'\n"
+            )
+        },
+        [
+            (
+                "hookd.yaml:6:15 [yaml_syntax] the quotes end before this; within single quotes an"
+                " apostrophe is written twice: ''"
+            ),
+        ],
+    ),
+    (
+        "an equals sign",
+        {"hookd.yaml": ("version = 1\nwebhooks: {}\n")},
+        [
+            "hookd.yaml:1:1 [yaml_syntax] this is no key with its value; they are written `key: value`",
+        ],
+    ),
+    (
+        "a comment with slashes",
+        {"hookd.yaml": ("version: 1\n// the webhooks\nwebhooks: {}\n")},
+        [
+            "hookd.yaml:2:1 [yaml_syntax] this is no comment: a comment begins with `#`",
+        ],
+    ),
+    (
+        "a no-break space in a key",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    timeout\xa0: 5s\n"
+            )
+        },
+        [
+            (
+                "hookd.yaml:6:12 [hidden_character] a no-break space (U+00A0) stands in this key: type the"
+                " key anew, or put it in quotes if that is meant"
+            ),
+        ],
+    ),
+    (
+        "no-break spaces as indentation",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "\xa0\xa0\xa0\xa0timeout: 5s\n"
+            )
+        },
+        [
+            "hookd.yaml:6:1 [hidden_character] YAML is indented with spaces; a no-break space (U+00A0) stands here",
+        ],
+    ),
+    (
+        "a zero-width space in a value",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    timeout: 5s\u200b\n"
+            )
+        },
+        [
+            (
+                "hookd.yaml:6:14 [bad_value] timeout must be a duration like 10s, 5m or 72h, above zero; a"
+                " zero width space (U+200B) stands in it"
+            ),
+        ],
+    ),
+    (
+        "quotation marks of a word processor",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    timeout: \u201c5s\u201d\n"
+            )
+        },
+        [
+            (
+                "hookd.yaml:6:14 [bad_value] timeout must be a duration like 10s, 5m or 72h, above zero; \u201c"
+                " (U+201C) is no quotation mark to YAML"
+            ),
+        ],
+    ),
+    (
+        "a merge of a list",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "x-base: &base [a]\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    <<: *base\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+            )
+        },
+        [
+            "hookd.yaml:5:5 [bad_merge] `<<` takes a mapping or a list of mappings (hookd.yaml:2:16)",
+        ],
+    ),
+    (
+        "a variable of the environment",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    timeout: ${TIMEOUT:-5s}\n"
+            )
+        },
+        [
+            (
+                "hookd.yaml:6:14 [bad_value] timeout must be a duration like 10s, 5m or 72h, above zero;"
+                " there is no ${\u2026} here, a value stands in the file as it is"
+            ),
+        ],
+    ),
+    (
+        "a key of another program",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    auth: {token: {file: t}}\n"
+            )
+        },
+        [
+            "hookd.yaml:6:12 [unknown_key] auth has no key `token` -> bearer",
+        ],
+    ),
+    (
+        "a key without its value",
+        {"hookd.yaml": ("version: 1\nwebhooks:\n  crm:\n    url:\n    events: [user.updated]\n")},
+        [
+            "hookd.yaml:4:5 [missing_key] the webhook `crm` needs `url`; nothing stands behind it",
+        ],
+    ),
+    (
+        "an operator of another language",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    filter: {data.amount: {'>=': 5}}\n"
+            )
+        },
+        [
+            "hookd.yaml:6:28 [bad_filter] unknown operator `>=`; did you mean `gte`?",
+        ],
+    ),
+    (
+        "a template of another program, without quotes",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    body: {template: {id: {{ data.id }}}}\n"
+            )
+        },
+        [
+            (
+                "hookd.yaml:6:28 [key_not_text] a text that begins with `{` must be in quotes; a template"
+                " is written $(data.id)"
+            ),
+        ],
+    ),
+    (
+        "a function in a template",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [user.updated]\n"
+                "    body:\n"
+                '      template: {id: "no. $(id), $(data.name | upper)"}\n'
+            )
+        },
+        [
+            (
+                "hookd.yaml:7:34 [bad_template] `data.name | upper`: a path has no spaces, functions or"
+                " defaults in it; `?` at its end says that it may be missing"
+            ),
+        ],
+    ),
+    (
+        "a repository without its directory",
+        {"hookd.yaml": ("version: 1\nmanaged_git: true\n")},
+        [
+            (
+                "hookd.yaml:2:14 [missing_key] `managed_git` commits what is written to `managed_dir`, and"
+                " there is no `managed_dir`"
+            ),
+        ],
+    ),
+    (
+        "two doors at one address",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "daemon:\n"
+                "  inlets: [{http: '127.0.0.1:8480', tokens: none}]\n"
+                "  metrics: {http: '127.0.0.1:8480'}\n"
+            )
+        },
+        [
+            "hookd.yaml:4:19 [duplicate_id] `daemon.inlets[0].http` has the same address (hookd.yaml:3:19)",
+        ],
+    ),
 ]
 
 
@@ -930,7 +1238,7 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path, monkeypatch:
     assert [tell(problem, tmp_path) for problem in caught.value.problems] == [
         "w.d/a.yaml:2:11 [yaml_syntax] this `{` is never closed, or a comma or quotes are missing in it",
         "w.d/b.yaml:3:31 [bad_url] the URL must begin with http:// or https://",
-        "w.d/b.yaml:4:71 [wrong_type] timeout must be a duration like 10s, 5m or 72h, above zero",
+        "w.d/b.yaml:4:71 [wrong_type] timeout must be a duration like 10s, 5m or 72h, above zero -> 5s",
         "w.d/b.yaml:5:3 [missing_key] the webhook `four` needs `url`",
         "w.d/c.yaml:2:3 [duplicate_id] the webhook `three` stands in two places (w.d/b.yaml:4:3)",
         "hookd.yaml:3:38 [missing_file] there is no file at gone.json",

@@ -328,8 +328,14 @@ def webhook_problem(tmp_path: Path, keys: str, above: str = "") -> list[tuple[in
 
 
 REFUSED = [
-    ("url: null", 0, 3, "missing_key", "needs `url`"),
-    ("events: null", 0, 3, "missing_key", "needs `events`"),
+    ("url: null", 1, 5, "missing_key", "needs `url`; nothing stands behind it"),
+    ("events: null", 1, 5, "missing_key", "needs `events`; nothing stands behind it"),
+    ("auth: {token: x}", 1, 12, "unknown_key", "no key `token`"),
+    ("auth: {basic: {user: u, password: p}}", 1, 20, "unknown_key", "no key `user`"),
+    ("sign: {scheme: standard, secret: [a]}", 1, 30, "unknown_key", "no key `secret`"),
+    ("tls: {cert: me.pem, key: me.key}", 1, 11, "unknown_key", "no key `cert`"),
+    ("headers: {X-A: {fiel: x}}", 1, 21, "unknown_key", "no key `fiel`"),
+    ("headers: {X-A: {file: }}", 1, 27, "wrong_type", "must be a path"),
     (f"url: https://user:{HIDDEN}@example.com/", 1, 10, "bad_url", "user name or password"),
     (f"url: ftp://example.com/{HIDDEN}", 1, 10, "bad_url", "http"),
     (f"url: http://example.com/?{HIDDEN}\nrequire_https: true", 1, 10, "bad_url", "require_https"),
@@ -357,10 +363,17 @@ REFUSED = [
     ("filter: {data.x: {regex: '('}}", 1, 23, "bad_filter", "regex"),
     ("body: {template: {a: $(nope)}}", 1, 26, "bad_template", "nope"),
     ("body: {template: {a: [x, $(data.x]}}", 1, 30, "bad_template", "never closed"),
-    ("body: {template: {a: [x, y $(secrets.t)]}}", 1, 30, "undeclared_secret", "no `t` in `secrets`"),
+    ("body: {template: {a: [x, y $(secrets.t)]}}", 1, 32, "undeclared_secret", "no `t` in `secrets`"),
+    ("body: {template: {a: $(type) $(secrets.t?)}}", 1, 34, "undeclared_secret", "no `t` in `secrets`"),
+    ('body: {template: {a: "$(id) $(typ) $(data)"}}', 1, 33, "bad_template", "`typ`"),
+    ('body: {template: {a: "$$(typ) $(id"}}', 1, 35, "bad_template", "never closed"),
     ("body: {format: form, template: [1]}", 1, 36, "bad_template", "mapping"),
     ("body: {schema: absent.json}", 1, 20, "missing_file", "absent.json"),
     ("allow_networks: [10.1.2.3/16]", 1, 22, "bad_network", "[10.1.0.0/16]"),
+    ("allow_networks: ['fe80::1%eth0']", 1, 22, "bad_network", "[fe80::1/128]"),
+    ("secrets: [t]\nbody: {template: {a: $(secrets.t)}}", 1, 14, "wrong_type", "a mapping"),
+    ("tests: [{event: a, expect: delivered}]", 1, 21, "wrong_type", "a mapping"),
+    ("tls: {certificate: {file: me.pem}}", 1, 24, "wrong_type", "write the path alone"),
     ("allow_networks: [example.com]", 1, 22, "bad_network", "not a network"),
     ("tls: {key: {env: K}}", 1, 10, "missing_key", "certificate"),
     ("retry: {permanent: [204]}", 1, 25, "bad_value", "2xx"),
@@ -384,6 +397,13 @@ def test_a_broken_schema_has_its_own_place(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, main=main, **{"bad.json": '{\n  "type": "strin"\n}'})
     assert str(problem.place) == f"{tmp_path}/bad.json:2:11"
     assert problem.code == "bad_schema"
+
+
+def test_a_repository_without_a_directory_is_refused(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, main="version: 1\nmanaged_git: true\n")
+    assert (problem.code, problem.place.line, problem.place.column) == ("missing_key", 2, 14)
+    assert "there is no `managed_dir`" in problem.message
+    assert problems_of(tmp_path, main="version: 1\nmanaged_git: false\n") == []
 
 
 CATALOGUE = "event_types: {user.updated: {}, user.deleted: {}}"
@@ -449,6 +469,7 @@ def test_a_move_goes_from_what_is_gone_to_what_is_there(tmp_path: Path, moved: s
         ('[{http: "127.0.0.1:99999", tokens: none}]', "bad_value", "HOST:PORT"),
         ('[{http: "127.0.0.1:80"}]', "missing_key", "tokens"),
         ("[{unix: /a.sock}, {unix: /b/../a.sock}]", "duplicate_id", "same address"),
+        ("[{unix: /run/hookd/control.sock}]", "duplicate_id", "the control socket has the same address"),
         ('[{http: "localhost:80", tokens: none}, {http: "localhost:80", tokens: [t]}]', "duplicate_id", "same address"),
         (f"[{{unix: /{'a' * 110}}}]", "bad_value", "at most 107 bytes"),
     ],

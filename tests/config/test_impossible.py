@@ -158,7 +158,7 @@ FILES = {
         ("user.new", "data.id: 1", "$(data.new)", []),
         ("user.new", "data.old: 1", "x", ["8:14 no event of `user.new` can have `data.old`"]),
         ("user.new", "not: {any: [{data.ne: 1}]}", "x", ["8:27 no event of `user.new` can have `data.ne` -> data.new"]),
-        ("user.new", "", "some $(data.neww?) text", ["9:26 no event of `user.new` can have `data.neww` -> data.new"]),
+        ("user.new", "", "some $(data.neww?) text", ["9:31 no event of `user.new` can have `data.neww` -> data.new"]),
         ("user.new", "", '{"...": $(data.nw)}', ["9:34 no event of `user.new` can have `data.nw` -> data.new"]),
         ('"user.*"', "data.old: 1, data.new: 2", "x", []),  # one of them has it
         ('"user.*"', "data.odl: 1", "x", ["8:14 no event type that `events` names can have `data.odl` -> data.old"]),

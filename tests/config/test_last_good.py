@@ -242,3 +242,20 @@ def test_the_manifest_can_be_read_by_people(tmp_path: Path) -> None:
     assert manifest["main"] == str(main)
     assert manifest["hash"] == load(main).config.revision.hash
     assert manifest["included"] == [f"{tmp_path}/hooks/a.yaml", f"{tmp_path}/hooks/b.yaml"]
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "m" * 100, "deep/" * 30 + "a.yaml", "é.yaml", "\udce9.yaml"])
+@pytest.mark.parametrize("size", [0, 511, 512, 1_048_577])
+def test_tar_reads_what_is_written(tmp_path: Path, name: str, size: int) -> None:
+    """Names of every kind and contents of every length, in headers that are those of the standard library."""
+    files = {str(tmp_path / "hookd.yaml"): b"version: 1\n", f"/{name}": b"x" * size}
+    snapshot = Snapshot.of_copies(str(tmp_path / "hookd.yaml"), files, [f"/{name}"])
+    (tmp_path / "state").mkdir()
+    assert Keeper(tmp_path / "state", tmp_path / "hookd.yaml").keep(snapshot, Revision(hash=snapshot.hash))
+    with tarfile.open(tmp_path / "state/last-good/config.tar") as archive:
+        member = archive.getmember(name)
+        content = archive.extractfile(member)
+        assert content is not None
+        assert content.read() == files[f"/{name}"]
+        assert (member.mode, member.type) == (0o600, tarfile.REGTYPE)
+        assert len(archive.getnames()) == 3

@@ -48,7 +48,7 @@ def test_where_it_is_served(tmp_path: Path, written: str, metrics: Metrics) -> N
         (
             "{inlets: [{http: '127.0.0.1:9480', tokens: none}], metrics: {http: '127.0.0.1:9480'}}",
             "duplicate_id",
-            "an inlet has the same address",
+            "`daemon.inlets[0].http` has the same address",
         ),
     ],
 )

@@ -219,9 +219,9 @@ async def test_a_broken_edit_changes_nothing_and_is_told_once(
             again = await house.reloader.reload()
             assert again.problems == report.problems
         (line,) = told(logged, "config.rejected")
-        assert (line["file"], line["line"], line["column"]) == (f"{tmp_path}/hooks/a.yaml", 4, 1)
+        assert (line["file"], line["line"], line["column"]) == (f"{tmp_path}/hooks/a.yaml", 3, 6)
         assert line["log_level"] == "error"
-        assert [(it["line"], it["column"]) for it in line["problems"]] == [(4, 1)]
+        assert [(it["line"], it["column"]) for it in line["problems"]] == [(3, 6)]
 
         write_tree(tmp_path, hooks__a="webhooks:\n  a: {url: 5}\n  b: {}\n")
         await house.reloader.reload()

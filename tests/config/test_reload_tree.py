@@ -149,9 +149,9 @@ async def test_files_that_keep_moving_are_waited_for_and_then_told(
     main = write_tree(tmp_path, main=MAIN, hooks__a=hook("a", "0"))
     moving = True
 
-    def look(path: Path, before: Any) -> Any:
+    def look(path: Path, before: Any, ahead: Any) -> Any:
         if not moving:
-            return load_again(path, before)
+            return load_again(path, before, ahead)
         problem = Problem(Place(file=str(path)), "the files of the config kept changing", "unsettled")
         return Rejected(error=ConfigInvalid([problem]), snapshot=None)
 

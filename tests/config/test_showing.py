@@ -35,6 +35,10 @@ def test_a_problem_is_shown_with_its_line_and_a_caret() -> None:
     )
 
 
+def test_the_path_of_a_template_is_underlined_to_its_end() -> None:
+    assert show("a: x $(data.a b) $(id)", 6)[1] == "     " + "^" * len("$(data.a b)")
+
+
 def test_a_warning_says_that_it_is_one() -> None:
     problem = Problem(at(1, 1), "no file", "empty_include", severity="warning")
     assert render_problems([problem], {}) == "hookd.yaml:1:1: warning: no file [empty_include]\n"
@@ -137,6 +141,10 @@ def test_the_caret_stands_under_its_character_although_secrets_before_it_are_mas
     ("line", "secret"),
     [
         ("secrets: [whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD, x]", "C2FVsBQ"),
+        ("tokens: [{credential: t}, hunter2]", "hunter2"),
+        ("tokens: [{credential: t}, hunter2, {file: x}]", "hunter2"),
+        ("secrets: [a, 'hun{ter2', {file: x}]", "ter2"),
+        ("secrets: [{file: x}, hunter2", "hunter2"),
         ("url: https://user:hunter2@crm.example.com/hooks", "hunter2"),
         ("url: https://crm.example.com/hooks?sig=hunter2&a=b", "hunter2"),
         ("url: ftp://crm.example.com/hooks?sig=hunter2", "hunter2"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import threading
+from time import process_time
 
 import pytest
 import yaml
@@ -197,16 +198,34 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 BROKEN = [
     # what is wrong, the bytes, where, code, a phrase of the message
     ("value after value", b"a: b: c\n", "1:5", "yaml_syntax", "`:` is not expected here"),
-    ("indented too far", b"a: 1\n b: 2\n", "2:3", "yaml_syntax", "check the indentation"),
-    ("indented too little", b"a:\n  - b\n c: 1\n", "3:2", "yaml_syntax", "a key is expected"),
+    ("indented too far", b"a: 1\n b: 2\n", "2:2", "yaml_syntax", "indented further than `a` above"),
+    ("an entry's keys indented too far", b"- a: 1\n    b: 2\n", "2:5", "yaml_syntax", "further than `a` above"),
+    ("no space behind a colon", b"a:\n  b:http://x\n  c: 1\n", "2:4", "yaml_syntax", "behind this `:` belongs a space"),
+    ("an equals sign", b"a = 1\nb:\n  c: 1\n", "1:1", "yaml_syntax", "written `key: value`"),
+    ("an equals sign, further down", b"a: 1\nb = 2\n", "2:1", "yaml_syntax", "written `key: value`"),
+    ("a line without a colon", b"a: 1\nb:\n  c\n  d: 1\n", "3:3", "yaml_syntax", "has no `:` behind it"),
+    ("a comment of another language", b"a: 1\n// b\nc: 1\n", "2:1", "yaml_syntax", "begins with `#`"),
+    ("a dash without its space", b"a:\n- b\n-c\n", "3:1", "yaml_syntax", "belongs a space"),
+    ("a text that is not indented", b"a: |\nb\nc: 1\n", "2:1", "yaml_syntax", "indented further than its key"),
+    ("open quotes, closed by others", b'a: "b\nc: 1\nd: ["*"]\n', "1:4", "yaml_syntax", "closed in line 3 only"),
+    ("open quotes in a list", b"- 'b\n- c\n- 'd' \n", "1:3", "yaml_syntax", "closed in line 3 only"),
+    ("an apostrophe in quotes", b"a: 'it's b'\n", "1:8", "yaml_syntax", "written twice: ''"),
+    ("a quote in quotes", b'a: "x"y"\n', "1:7", "yaml_syntax", 'is written \\"'),
+    ("a template of another program", b"a:\n  b: {{ data.id }}\n", "2:7", "key_not_text", "is written $(data.id)"),
+    ("indented too little", b"a:\n  - b\n c: 1\n", "3:2", "yaml_syntax", "by 1, and what stands above by 2 and 0"),
     ("list after value", b"a: b\n- c\n", "2:1", "yaml_syntax", "a key is expected"),
     ("key in a list", b"- a\nb: 1\n", "2:1", "yaml_syntax", "list stands above"),
     ("list beside its key", b"a: - b\n", "1:4", "yaml_syntax", "a list cannot begin here"),
     ("key without colon", b"a: 1\nkey\nb: 1\n", "2:1", "yaml_syntax", "has no `:`"),
     ("open bracket", b"a: [1, 2\n", "1:4", "yaml_syntax", "`[` is never closed"),
+    ("open bracket at the end", b"a: 1\nb: [\n\n", "2:4", "yaml_syntax", "`[` is never closed"),
+    ("open list at the end", b"a: 1\nb: [c,\n  d,\n", "3:4", "yaml_syntax", "nothing follows this comma"),
+    ("block text in a list", b"a: {b: c,\n  d: |\n    e\n", "2:6", "yaml_syntax", "close the bracket above"),
+    ("a comment in a list", b"a: [#b]\n", "1:5", "yaml_syntax", "a `#` begins a comment"),
+    ("an entry without its dash", b"a:\n  - b\n  c\n", "3:3", "yaml_syntax", "begins with `- `"),
     ("open brace", b"a: 1\nb: {c: 1\n", "2:4", "yaml_syntax", "`{` is never closed"),
     ("wrong bracket", b"a: [b, c}\n", "1:4", "yaml_syntax", "`[` is never closed"),
-    ("bracket too many", b"a: {b: 1}}\n", "1:10", "yaml_syntax", "a key is expected"),
+    ("bracket too many", b"a: {b: 1}}\n", "1:10", "yaml_syntax", "nothing is open here that this `}`"),
     ("closing bracket alone", b"a: ]\n", "1:4", "yaml_syntax", "a value is expected"),
     ("open double quotes", b'a: 1\nb: "c\nd: 2\n', "2:4", "yaml_syntax", "quotes that open here"),
     ("open single quotes", b"a: 'it\n", "1:4", "yaml_syntax", "quotes that open here"),
@@ -242,7 +261,8 @@ BROKEN = [
     ("null as key", b"~: b\n", "1:1", "key_not_text", "null: quote it"),
     ("infinity as key", b".inf: b\n", "1:1", "key_not_text", "a number: quote it"),
     ("list as key", b"? [a]\n: b\n", "1:3", "key_not_text", "not a list"),
-    ("mapping as key", b"{{a: b}: c}\n", "1:2", "key_not_text", "not a list or a mapping"),
+    ("mapping as key", b"{{a: b}: c}\n", "1:2", "key_not_text", "must be in quotes"),
+    ("mapping as key, of its own", b"? {a: b}\n: c\n", "1:3", "key_not_text", "not a list or a mapping"),
     ("core tag", b"a: !!str 5\n", "1:4", "tag", "tags are not used"),
     ("python tag", b"a: !!python/object/apply:os.system [id]\n", "1:4", "tag", "tags are not used"),
     ("own tag", b"a: !secret x\n", "1:4", "tag", "tags are not used"),
@@ -251,11 +271,22 @@ BROKEN = [
     ("tagged key", b"!x a: 1\n", "1:1", "tag", "tags are not used"),
     ("merge of a text", b"a:\n  <<: b\n", "2:7", "bad_merge", "takes a mapping"),
     ("merge of a list of texts", b"a:\n  <<: [b]\n", "2:8", "bad_merge", "takes a mapping"),
+    ("merge of an alias", b"a: &a x\nb:\n  <<: *a\n", "3:3", "bad_merge", "takes a mapping"),
+    ("merge of an alias in a list", b"a: &a [x]\nb: {c: {}, <<: [{d: 1}, *a]}\n", "2:12", "bad_merge", "takes a"),
+    ("indented with no-break spaces", "a:\n\u00a0\u00a0b: 1\n".encode(), "2:1", "hidden_character", "(U+00A0)"),
+    ("a no-break space among others", "a:\n  b: 1\n \u00a0c: 1\n".encode(), "3:2", "hidden_character", "indented with"),
+    ("entries behind no-break spaces", "a:\n  \u00a0- b\n".encode(), "2:3", "hidden_character", "indented with"),
+    ("no-break space behind a colon", "a:\n  b:\u00a0c\n".encode(), "2:5", "hidden_character", "behind this `:`"),
+    ("the same, and a key below", "a:\n  b:\u00a0c\n  d: 1\n".encode(), "2:5", "hidden_character", "behind this `:`"),
+    ("no-break space behind a dash", "a:\n  - b\n  -\u00a0c\n".encode(), "3:4", "hidden_character", "behind this `-`"),
+    ("no-break space before a colon", "a:\n  b\u00a0: c\n".encode(), "2:4", "hidden_character", "in this key"),
+    ("zero-width space in a key", "a: {b: 1, c\u200bd: 1}\n".encode(), "1:12", "hidden_character", "(U+200B)"),
+    ("a second byte order mark", "a: 1\n\ufeffb: 1\n".encode(), "2:1", "hidden_character", "byte order mark (U+FEFF)"),
     ("list in itself", b"a: &a [1, *a]\n", "1:4", "cycle", "contains itself"),
     ("mapping in itself", b"a: &a\n  b: {c: *a}\n", "1:4", "cycle", "contains itself"),
-    ("merge into itself", b"a: &a {<<: *a, b: 1}\n", "1:4", "cycle", "contains itself"),
-    ("merge round two corners", b"a: &a {<<: {<<: {<<: *a}}}\n", "1:4", "cycle", "contains itself"),
-    ("merge from above", b"a: &a\n  b: {<<: *a}\n", "1:4", "cycle", "contains itself"),
+    ("merge into itself", b"a: &a {<<: *a, b: 1}\n", "1:8", "cycle", "contains itself"),
+    ("merge round two corners", b"a: &a {<<: {<<: {<<: *a}}}\n", "1:18", "cycle", "contains itself"),
+    ("merge from above", b"a: &a\n  b: {<<: *a}\n", "2:7", "cycle", "contains itself"),
     ("infinity", b"a: .inf\n", "1:4", "bad_number", "no infinity"),
     ("not a number", b"a: [.nan]\n", "1:5", "bad_number", "not-a-number"),
     ("too large a float", b"a: 1e999\n", "1:4", "bad_number", "too large"),
@@ -320,6 +351,100 @@ def test_all_that_can_be_found_is_told_at_once() -> None:
     ]
     assert str(caught.value.problems[0].also) == "hookd.yaml:1:1"
     assert caught.value.sources == {"hookd.yaml": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "also"),
+    [
+        ('a: "b\nc: 1\nd: ["*"]\n', "1:4", "3:5"),
+        ("a: [b c: d\ne: 1\n", "1:4", "2:2"),
+        ("a: [b, c\n", "1:4", None),
+    ],
+)
+def test_where_it_breaks_off_is_told_too(text: str, place: str, also: str | None) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_yaml(text.encode(), "hookd.yaml")
+    (problem,) = caught.value.problems
+    assert (str(problem.place), problem.also and str(problem.also)) == (
+        f"hookd.yaml:{place}",
+        also and f"hookd.yaml:{also}",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # The lines above are right, and not to blame.
+        "a: [b,\n  c]\nd: e: f\n",
+        'a: "b\n  c"\nd: e: f\n',
+        "a: b\n  c\nd: e: f\n",
+        "# a = b\n\nd: e: f\n",
+        "a: |\n  'b\n  c: d = e\nd: e: f\n",
+    ],
+)
+def test_what_is_right_is_not_blamed(text: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_yaml(text.encode(), "hookd.yaml")
+    (problem,) = caught.value.problems
+    assert problem.place.line == text.count("\n")
+    assert "put a text that holds `: ` in quotes" in problem.message
+
+
+def test_quotes_that_are_never_closed_are_told_soon() -> None:
+    text = "a: 'b\n" + "c: d: e\n" * 100_000
+    began = process_time()
+    with pytest.raises(ConfigInvalid):
+        parse_yaml(text.encode(), "hookd.yaml")
+    assert process_time() - began < 5
+
+
+def test_of_a_merge_both_places_are_told() -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_yaml(b"a: &a [1]\nb:\n  <<: *a\nc:\n  <<: {d: 1, d: 2}\n", "hookd.yaml")
+    assert [(str(problem), str(problem.also)) for problem in caught.value.problems] == [
+        ("hookd.yaml:3:3: `<<` takes a mapping or a list of mappings", "hookd.yaml:1:8"),
+        ("hookd.yaml:5:14: the key `d` stands twice in this mapping", "hookd.yaml:5:8"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: b\u00a0c\n",
+        "a: \u00a0b\n",
+        "a: [b,\u00a0c]\n",
+        "'b\u00a0': c\n",
+        '"\u00a0b": c\n',
+        "a: |\n  \u00a0- b\n  c:\u00a0d\n",
+        "# b:\u00a0c\na: 1\n",
+        "\ufeffa: 1\n",
+        "\u0646\u200c\u0645: 1\n",  # the joiner of Persian words
+        "a:\n  Il co\u00fbte 5\u00a0euros\n",
+    ],
+)
+def test_such_a_character_may_stand_in_a_value_and_in_quotes(text: str) -> None:
+    assert parse_yaml(text.encode(), "hookd.yaml").value
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("k: $(a) $(b)\n", ["1:4", "1:9"]),
+        ("\ufeffé: 1\r\nk: {a: 1, b: [x, '😀 $(a)']}\r\n", ["2:21"]),
+        ("k:\n  |\n  text\n  $(a) $$(b)\n   $(c)\n", ["4:3", "4:9", "5:4"]),
+        ("k: é $(a)\n  $(b)\n", ["1:6", "2:3"]),
+        ('k: "\\u0041 $(a)"\n', ["1:12"]),
+        ("a: &a x $(a)\nk: *a\n", ["1:9"]),
+    ],
+)
+def test_the_place_within_a_text(text: str, places: list[str]) -> None:
+    document = parse_yaml(text.encode(), "hookd.yaml")
+    path: tuple[str | int, ...] = ("k", "b", 1) if "k: {" in text else ("k",)
+    found = [document.place_within(path, "$(", number) for number in range(len(places))]
+    assert [f"{place.line}:{place.column}" for place in found] == places
+    lines = text.removeprefix("\ufeff").replace("\r", "").split("\n")
+    assert all(lines[place.line - 1].startswith("$(", place.column - 1) for place in found)
+    assert document.place_within(path, "$(", len(places)) == document.place(path)
 
 
 def test_every_conflict_is_told_once() -> None:

@@ -11,7 +11,7 @@ from hookd.core.config import Body, Place, Trigger, Webhook
 from hookd.core.filters import compile_filter
 from hookd.core.model import Event, Owed
 from hookd.core.paths import ABSENT
-from hookd.core.routing import Route, build_index, revise_index, route, tenant_allows, trigger_for
+from hookd.core.routing import Route, build_index, pattern_takes, revise_index, route, tenant_allows, trigger_for
 from hookd.core.template import DEFAULT_TEMPLATE, compile_template
 
 BODY = Body(template=compile_template(DEFAULT_TEMPLATE))
@@ -80,6 +80,13 @@ def test_patterns(patterns: list[str], event_type: str, expected: bool) -> None:
     assert owed_to([one], event_type) == (["w"] if expected else [])
     trigger = trigger_for(one, event_type)
     assert (trigger is not None and trigger.active) is expected
+
+
+@pytest.mark.parametrize("pattern", ["*", "user.*", "user.new", "hookd.*", "hookd.web*", "hook*", "hookd.webhook.x"])
+def test_a_pattern_takes_what_a_webhook_of_it_is_given(pattern: str) -> None:
+    one = webhook("one", pattern)
+    for event_type in ("user.new", "user.", "user", "hookd.webhook.x", "hookd.", "hooks.a", ""):
+        assert pattern_takes(pattern, event_type) is (trigger_for(one, event_type) is not None)
 
 
 def test_trigger_for_tells_the_one_that_decides() -> None:

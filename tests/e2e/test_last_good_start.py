@@ -74,7 +74,7 @@ def test_a_broken_tree_starts_with_the_last_good_config_loudly_and_follows_the_d
         assert "config refused" in told
     line = daemon.wait_line("config.last_good", since=mark)
     assert line["level"] == "error"
-    assert (line["file"], line["line"]) == (str(daemon.config), len(good.splitlines()) + 3)
+    assert (line["file"], line["line"]) == (str(daemon.config), len(good.splitlines()) + 2)  # where the bracket opens
     # It is the whole of it: the schema judges, the reference is read where it always was.
     assert daemon.send({"type": "a", "data": {}})[0]["code"] == "schema_invalid"
     assert daemon.send({"type": "a", "data": {"n": 1}})[0]["status"] == "accepted"

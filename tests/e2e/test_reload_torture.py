@@ -34,6 +34,8 @@ FILES = 3000
 CHECKOUTS = 8
 RATE = 200  # events/s
 LONG_S = 60.0
+#: From the end of a checkout until it is applied: 1 s is promised where nobody else computes.
+APPLIED_S = 2.0
 
 
 class Stream:
@@ -163,7 +165,7 @@ def test_checkouts_back_and_forth_are_never_half_applied_and_lose_nothing(
         f"{FILES} files, {CHECKOUTS} checkouts, {sent} events: applied {statistics.median(took):.2f} s after the"
         f" checkout (median; {min(took):.2f} to {max(took):.2f})"
     )
-    assert min(took) < 10
+    assert max(took) < APPLIED_S
     assert daemon.stop() == 0
     spare(daemon)
 

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import jsonschema_rs
 
+from hookd.config.meant import meant_id, meant_key, meant_quantity, tell_odd
 from hookd.config.problems import Problem, did_you_mean, sort_problems
 from hookd.config.resources import resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from hookd.config.text.strictyaml import Document, Path
+    from hookd.config.text.document import Document, Path
 
 Kind: TypeAlias = Literal["main", "included"]
 
@@ -59,10 +60,9 @@ def check_document(document: Document, kind: Kind) -> list[Problem]:
 
     What the parts of a config say about each other (an unknown profile, a missing `url`) is not seen here.
     """
-    problems: list[Problem] = []
-    if not _gate(kind).is_valid(document.value):
-        problems += _explain(document, kind)
-    return list(sort_problems(problems))
+    if _gate(kind).is_valid(document.value):
+        return []
+    return list(sort_problems(_explain(document, kind)))
 
 
 def config_schema(kind: Kind = "main") -> dict[str, Any]:
@@ -137,11 +137,15 @@ def _explain_error(document: Document, path: Path, error: Any) -> Iterator[Probl
     else:
         expected = _expected(keyword, schema)
         advice = _type_advice(path, schema, error.instance) if keyword == "type" else ""
-        hint = None
+        if keyword in {"const", "enum"} and str(error.instance) in map(str, _choices(schema)):
+            advice = ", without quotes" if isinstance(error.instance, str) else ": quote it"
+        short = expected.removeprefix("must ").removeprefix("be ")
+        hint = meant_quantity(short, error.instance)
+        if isinstance(error.instance, str) and hint is None:
+            advice += tell_odd(error.instance)
         if "enum" in schema and isinstance(error.instance, str):
             hint = did_you_mean(error.instance, [choice for choice in schema["enum"] if isinstance(choice, str)])
         code = _CODES.get(keyword, "bad_value")
-        short = expected.removeprefix("must ").removeprefix("be ")
         yield Problem(place, f"{_subject(path)} {expected}{advice}", code, short, hint)
 
 
@@ -153,18 +157,27 @@ def _explain_unknown(
     for key in instance:
         if key in known or any(re.search(pattern, key) for pattern in own):
             continue
-        hint = did_you_mean(key, (name for name in known if name not in instance))
+        hint = meant_key(key, (name for name in known if name not in instance))
         home = _homes().get(key) if hint is None else None
         message = f"{_subject(path)} has no key `{_shorten(key)}`" + (f"; it belongs {home}" if home else "")
+        message += tell_odd(key)
+        if not path and hint is None and home is None:
+            message += "; keys of your own begin with `x-`"
         place = document.key_place((*path, key))
         expected = None if home else f"one of {', '.join(known)}"
         yield Problem(place, message, "unknown_key", expected=expected, hint=hint)
 
 
+def _choices(schema: Mapping[str, Any]) -> list[object]:
+    return [schema["const"]] if "const" in schema else list(schema.get("enum", ()))
+
+
 def _explain_name(document: Document, error: Any) -> Problem:
     path = (*error.absolute_path, str(error.instance))
     message: str = error.schema.get("errorMessage", "is not a name that may stand here")
-    return Problem(document.key_place(path), f"`{_shorten(str(error.instance))}` {message}", "bad_name")
+    name = str(error.instance)
+    hint = meant_id(name) if message.startswith("is not an id") else None
+    return Problem(document.key_place(path), f"`{_shorten(name)}` {message}{tell_odd(name)}", "bad_name", hint=hint)
 
 
 def _expected(keyword: str, schema: Mapping[str, Any]) -> str:
@@ -194,7 +207,16 @@ def _type_advice(path: Path, schema: Mapping[str, Any], instance: object) -> str
         as_text = str(instance).lower() if isinstance(instance, bool) else str(instance)
         fits = re.search(schema.get("pattern", ""), as_text) and as_text in schema.get("enum", (as_text,))
         return ": quote it" if fits else ""
-    return ": begin each entry with `- `" if isinstance(instance, dict) and types == ["array"] else ""
+    return _plain_advice(path, types, instance) if isinstance(instance, dict) else ""
+
+
+def _plain_advice(path: Path, types: list[str], instance: Mapping[str, object]) -> str:
+    """Say what to write where a mapping stands and none belongs."""
+    if "array" in types:
+        return ": begin each entry with `- `"
+    if list(instance) == ["file"]:
+        return ": write the path alone"
+    return ": a schema stands in a file of its own" if path[-1:] == ("schema",) else ""
 
 
 def _text_advice(types: list[str], instance: str) -> str:
@@ -213,6 +235,8 @@ def _mapping_advice(path: Path, schema: Mapping[str, Any], instance: object) -> 
             return f"; if the key `{path[1]}` is meant, indent it further, below its {str(path[0])[:-1]}"
         if instance is None:
             return "; nothing stands here: its keys go below it, indented further"
+    if isinstance(instance, str) and re.match(r"[\w.-]+:\S", instance):
+        return ": write a space behind the `:` of its key"
     if instance is None:
         return "; nothing stands here" + ("; write {} if it is meant to be empty" if path else "")
     keys = list(schema.get("properties", ()))

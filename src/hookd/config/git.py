@@ -141,6 +141,11 @@ def git_busy(git_directories: Iterable[Path]) -> str | None:
     return None
 
 
+def is_writing(mark: str) -> bool:
+    """Whether a mark says that git writes now, and not that it waits for a person."""
+    return "/index.lock@" in mark
+
+
 def list_heads(git_directory: Path) -> tuple[str, ...]:
     """Give the files that change when the work tree comes to stand at another commit."""
     return tuple(f"{git_directory}/{name}" for name in _HEADS)
@@ -171,16 +176,17 @@ def _files_in(top: str, files: Mapping[str, bytes]) -> dict[bytes, bytes]:
     inside: dict[str, bool] = {}
     own: dict[bytes, bytes] = {}
     for name, content in files.items():
-        directory, base = os.path.split(name)
-        if directory not in real_of:
-            real_of[directory] = os.path.realpath(directory or ".")
-        real = f"{real_of[directory].rstrip('/')}/{base}"
+        directory, slash, base = name.rpartition("/")
+        home = real_of.get(directory)
+        if home is None:
+            home = real_of[directory] = os.path.realpath(directory or slash or ".").rstrip("/")
+        real = f"{home}/{base}"
         if os.path.islink(real):  # noqa: PTH114  texts, many
             real = os.path.realpath(real)
-        directory = _directory_of(real)
-        if directory not in inside:
-            inside[directory] = find_work_tree(directory) == top
-        if inside[directory]:
+            home = _directory_of(real)
+        if home not in inside:
+            inside[home] = find_work_tree(home or "/") == top
+        if inside[home]:
             own[os.fsencode(real[below:])] = content
     return own
 

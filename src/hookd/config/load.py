@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from hookd.config.ahead import Ahead
     from hookd.config.building.sheets import Sheet
     from hookd.config.check import Kind
     from hookd.config.git import Checkout
@@ -50,8 +51,9 @@ _TRIES: Final = 5
 #: Files beside a schema that are looked at for an `$id`.
 _MOST_BESIDE: Final = 500
 
-#: So many new objects are a large part of a config, and not worth a walk to find garbage among them.
-_MANY: Final = 50_000
+#: So many new objects are not worth a walk to find garbage among them: that of 400 webhooks and of what else is young
+#: takes 10 ms, in which no event is accepted.
+_MANY: Final = 3_000
 
 _one_at_a_time: Final = threading.RLock()
 
@@ -94,28 +96,45 @@ def load(main: Path) -> Loaded:
 @overload
 def load_again(main: Path, before: None) -> Loaded | Rejected: ...
 @overload
-def load_again(main: Path, before: Loaded | Rejected | None) -> Loaded | Rejected | None: ...
-def load_again(main: Path, before: Loaded | Rejected | None) -> Loaded | Rejected | None:
-    """Load a config if its files differ from those of `before`; None: they do not. Blocks."""
-    with _one_at_a_time, beside_others(), _collector_paused():
-        result = _load_again(main, before)
+def load_again(
+    main: Path, before: Loaded | Rejected | None, ahead: Ahead | None = None
+) -> Loaded | Rejected | None: ...
+def load_again(main: Path, before: Loaded | Rejected | None, ahead: Ahead | None = None) -> Loaded | Rejected | None:
+    """Load a config if its files differ from those of `before`; None: they do not. Blocks.
+
+    `ahead` is what was made of them while they were written, after `before`.
+    """
+    with one_load():
+        result = _load_again(main, before, ahead)
     if result is not None:
         give_back()
     return result
 
 
-def _load_again(main: Path, before: Loaded | Rejected | None) -> Loaded | Rejected | None:
+@contextmanager
+def one_load() -> Iterator[None]:
+    """Do the work of a load: one at a time, with others running, and the collector of garbage waiting."""
+    with _one_at_a_time, beside_others(), _collector_paused():
+        yield
+
+
+def _load_again(main: Path, before: Loaded | Rejected | None, ahead: Ahead | None) -> Loaded | Rejected | None:
     work = _Work(Kept() if before is None else before.kept)
-    for _ in range(_TRIES):
+    for attempt in range(_TRIES):
         try:
-            snapshot = read_snapshot(main)
+            # Whether they stand still is asked at the end, so it is asked twice only when they did not.
+            snapshot = read_snapshot(main, settled=attempt > 0)
         except ConfigInvalid as error:
             return Rejected(error=_add_main(main, error, work), snapshot=None, kept=work.kept)
         if before is not None and before.snapshot is not None:
-            snapshot.share(before.snapshot)
+            snapshot.share(before.snapshot.files)
             if _is_same(before.snapshot, snapshot) and not missing_came(before):
-                return None
-        shelf = _Shelf(snapshot)
+                if snapshot.settled():
+                    return None
+                continue
+        if ahead is not None:
+            work.kept = ahead.join(work.kept, snapshot)
+        shelf = Shelf(snapshot)
         try:
             config = work.load(snapshot, shelf, partial(read_checkout, main, snapshot.files))
         except ConfigInvalid as error:
@@ -135,7 +154,7 @@ def _add_main(main: Path, error: ConfigInvalid, work: _Work) -> ConfigInvalid:
     if snapshot is None:
         return error
     try:
-        work.load(snapshot, _Shelf(snapshot), lambda: None, whole=False)
+        work.load(snapshot, Shelf(snapshot), lambda: None, whole=False)
     except ConfigInvalid as more:
         return ConfigInvalid([*error.problems, *more.problems], {**error.sources, **more.sources})
     return error
@@ -151,10 +170,11 @@ def _collector_paused() -> Iterator[None]:
     """
     enabled = gc.isenabled()
     gc.disable()
+    before = gc.get_count()[0]
     try:
         yield
     finally:
-        if gc.get_count()[0] > _MANY:
+        if gc.get_count()[0] - before > _MANY:
             gc.freeze()
         if enabled:
             gc.enable()
@@ -178,15 +198,15 @@ def load_snapshot(snapshot: Snapshot, checkout: Checkout | None = None, shelf: S
     `shelf` gives the schemas instead, and then nothing is read at all.
     Raises `ConfigInvalid` with all problems and the sources that they are in.
     """
-    with _one_at_a_time, beside_others(), _collector_paused():
-        return _Work(Kept()).load(snapshot, shelf or _Shelf(snapshot), lambda: checkout)
+    with one_load():
+        return _Work(Kept()).load(snapshot, shelf or Shelf(snapshot), lambda: checkout)
 
 
 def load_amended(base: Loaded, snapshot: Snapshot) -> Loaded:
     """Make a Config of files of which most are those of `base`, as `load_snapshot` does. Raises `ConfigInvalid`."""
-    with _one_at_a_time, beside_others(), _collector_paused():
+    with one_load():
         work = _Work(base.kept)
-        config = work.load(snapshot, _Shelf(snapshot), lambda: None)
+        config = work.load(snapshot, Shelf(snapshot), lambda: None)
         return Loaded(config=config, snapshot=snapshot, kept=work.kept)
 
 
@@ -278,7 +298,7 @@ def _sources(snapshot: Snapshot, problems: Iterable[Problem]) -> dict[str, str]:
     return {name: content.decode("utf-8", "replace") for name, content in snapshot.files.items() if name in named}
 
 
-class _Shelf:
+class Shelf:
     """Schema files by way of the snapshot, so that they count and are watched. `missing` could not be read."""
 
     def __init__(self, snapshot: Snapshot) -> None:

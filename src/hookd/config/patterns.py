@@ -43,8 +43,13 @@ def find_files(directory: str, pattern: str) -> list[str]:
 
     A pattern that does not begin with `/` is relative to `directory`, whose own name may hold any characters.
     """
+    return list(list_files(directory, pattern))
+
+
+def list_files(directory: str, pattern: str) -> dict[str, bool]:
+    """Give the files that match, as `find_files`, and of each whether its own name is a symbolic link."""
     start, steps = _start(directory, pattern)
-    return sorted(set(_match(start, steps, set())))
+    return dict(sorted(_match(start, steps, set())))
 
 
 def _start(directory: str, pattern: str) -> tuple[str, list[str]]:
@@ -52,7 +57,7 @@ def _start(directory: str, pattern: str) -> tuple[str, list[str]]:
     return ("/" if pattern.startswith("/") else directory), steps
 
 
-def _match(directory: str, steps: list[str], entered: set[tuple[int, ...]]) -> Iterator[str]:
+def _match(directory: str, steps: list[str], entered: set[tuple[int, ...]]) -> Iterator[tuple[str, bool]]:
     if not steps:
         return
     step, rest = steps[0], steps[1:]
@@ -71,7 +76,7 @@ def _match(directory: str, steps: list[str], entered: set[tuple[int, ...]]) -> I
             if _is(found.is_dir):
                 yield from _match(path, rest, entered)
         elif _is(found.is_file):
-            yield path
+            yield path, found.is_symlink()
 
 
 def _candidates(directory: str, step: str) -> Iterator[tuple[str, os.DirEntry[str] | Path]]:
@@ -103,10 +108,12 @@ class RealPaths:
     def __init__(self) -> None:
         self._directories: dict[str, str] = {}
 
-    def real(self, path: str) -> str:
-        """Give a path without links, as `os.path.realpath` does."""
+    def real(self, path: str, *, is_link: bool | None = None) -> str:
+        """Give a path without links, as `os.path.realpath` does. `is_link`: whether it is one itself, if known."""
         directory, slash, name = path.rpartition("/")
-        if name in {"", ".", ".."} or os.path.islink(path):  # noqa: PTH114  texts, and thousands of them
+        if is_link is None:
+            is_link = name in {"", ".", ".."} or os.path.islink(path)  # noqa: PTH114  texts, and thousands of them
+        if is_link:
             return os.path.realpath(path)
         if directory not in self._directories:
             self._directories[directory] = os.path.realpath(directory + slash or ".").rstrip("/")

@@ -16,12 +16,12 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from hookd.core.config import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from hookd.core.config import Place
 
 #: Every code that a problem may carry, with what it means.
 CODES: Final[Mapping[str, str]] = MappingProxyType(
@@ -37,6 +37,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "conflict_marker": "A merge conflict was left in the file.",
         "yaml_syntax": "This is not YAML.",
         "tab": "A tab indents a line; YAML indents with spaces.",
+        "hidden_character": "A character that looks like a space, or like nothing, stands where it does harm.",
         "several_documents": "There is a second YAML document in the file.",
         "duplicate_key": "The same key stands twice in one mapping.",
         "key_not_text": "A key is not a text.",
@@ -76,6 +77,9 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "empty_include": "A pattern of `include` matches no file.",
         "denied_address": "A webhook's URL leads to an address that is denied.",
         "foreign_template": "What looks like a template is none here, and is sent as it stands.",
+        "foreign_operator": "What looks like a comparison is a text here, and is compared as it stands.",
+        "foreign_tenant": "A `test_event` is of a tenant whose events the webhook is not given.",
+        "no_events": "An active webhook listens to nothing.",
         "inline_secret": "A secret stands in the file itself, and so in its history.",
         "secret_exposed": "Others than hookd can read or change a secret.",
         "secret_unchecked": "A secret cannot be looked at from here.",
@@ -136,6 +140,43 @@ def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     unique = tuple(dict.fromkeys(problems))
     files = {file: number for number, file in enumerate(dict.fromkeys(problem.place.file for problem in unique))}
     return tuple(sorted(unique, key=lambda it: (files[it.place.file], it.place.line, it.place.column)))
+
+
+def describe_problem(problem: Problem) -> dict[str, object]:
+    """Give a problem for programs. These fields are a contract: others may come, none goes."""
+    return {
+        **_describe_place(problem.place),
+        "severity": problem.severity,
+        "code": problem.code,
+        "message": problem.message,
+        "expected": problem.expected,
+        "hint": problem.hint,
+        "also": None if problem.also is None else _describe_place(problem.also),
+        "notes": list(problem.notes),
+    }
+
+
+def read_problem(fields: Mapping[str, Any]) -> Problem:
+    """Give the problem that `describe_problem` has described."""
+    also = fields.get("also")
+    return Problem(
+        place=_read_place(fields),
+        message=fields["message"],
+        code=fields["code"],
+        expected=fields.get("expected"),
+        hint=fields.get("hint"),
+        also=None if also is None else _read_place(also),
+        severity="warning" if fields.get("severity") == "warning" else "error",
+        notes=tuple(fields.get("notes", ())),
+    )
+
+
+def _describe_place(place: Place) -> dict[str, object]:
+    return {"file": place.file, "line": place.line, "column": place.column}
+
+
+def _read_place(fields: Mapping[str, Any]) -> Place:
+    return Place(file=fields["file"], line=fields["line"], column=fields["column"])
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

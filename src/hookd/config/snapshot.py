@@ -14,33 +14,27 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from hookd.config.patterns import RealPaths, find_files, is_pattern, pattern_root
+from hookd.config.meant import meant_file
+from hookd.config.patterns import RealPaths, is_pattern, list_files, pattern_root
 from hookd.config.problems import ConfigInvalid, Problem
+from hookd.config.reading import Moved, read_file, stamp_of
 from hookd.config.text.strictyaml import parse_yaml
-from hookd.config.text.syntax import MAX_FILE_BYTES
 from hookd.core.config import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from hookd.config.text.strictyaml import Document
+    from hookd.config.reading import Stamp
+    from hookd.config.text.document import Document
 
 #: Tries, and the pause between two of them in seconds: a file that is being replaced is whole again within 1 s.
 _TRIES: Final = 20
 _PAUSE: Final = 0.05
-
-#: What tells whether a file is still the one that was read: device, inode, size, time of change.
-_Stamp: TypeAlias = "tuple[int, int, int, int]"
-
-
-class _Moved(Exception):  # noqa: N818  control flow inside this module
-    """A file changed while it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +69,7 @@ class Snapshot:
         *,
         wanted: _Wanted | None = None,
         listed: _Listed | None = None,
-        stamps: Mapping[str, _Stamp] | None = None,
+        stamps: Mapping[str, Stamp] | None = None,
     ) -> None:
         self.main = main
         self._files = dict(files)
@@ -110,7 +104,7 @@ class Snapshot:
     def take_stamps(self, names: Iterable[str]) -> None:
         """Take these files as they lie on disk now for those that were read: we have just written them so."""
         for name in names:
-            stamp = _stamp_of(name)
+            stamp = stamp_of(name)
             if name in self._files and stamp is not None:
                 self._stamps[name] = stamp
 
@@ -163,39 +157,57 @@ class Snapshot:
         name = os.fspath(path)
         if name not in self._files:
             try:
-                self._files[name], self._stamps[name] = _read_file(name)
-            except (_Moved, OSError) as error:
+                self._files[name], self._stamps[name] = read_file(name)
+            except (Moved, OSError) as error:
                 raise ConfigInvalid([_unreadable(name, error, place)], self.sources) from None
         return self._files[name]
 
-    def share(self, before: Snapshot) -> None:
-        """Take over the very content of another snapshot where it is the same: what refers to it then holds it once."""
+    def share(self, before: Mapping[str, bytes]) -> None:
+        """Take over the very content of files read before where it is the same: who refers to it then holds it once."""
         for name, content in self._files.items():
-            known = before._files.get(name)
+            known = before.get(name)
             if known == content:
                 self._files[name] = known
+
+    def changes(self, seen: dict[str, Stamp]) -> Iterator[tuple[str, bytes]]:
+        """Give the files that hold something else now, as they lie, half written or not. For who can do without.
+
+        `seen` are the stamps of those that were given before, which are not given again; it is filled.
+        """
+        listed = () if self._wanted is None else _list_files(self.main, self._wanted).files
+        for name in (self.main, *listed):
+            stamp = stamp_of(name)
+            if stamp is None or stamp == (seen.get(name) or self._stamps.get(name)):
+                continue
+            try:
+                content, seen[name] = read_file(name)
+            except (Moved, OSError):
+                continue
+            if content != self._files.get(name):
+                yield name, content
 
     def holds(self, name: str, content: bytes) -> bool:
         """Whether a file holds this now, without taking it in."""
         if name in self._files:
             return self._files[name] == content
         try:
-            return _read_file(name)[0] == content
-        except (_Moved, OSError):
+            return read_file(name)[0] == content
+        except (Moved, OSError):
             return False
 
     def settled(self) -> bool:
         """Whether the files on disk are still those that were read, and no other has come."""
         if self._wanted is not None and [*_list_files(self.main, self._wanted).files] != [*self._listed.files]:
             return False
-        return all(_stamp_of(name) == stamp for name, stamp in self._stamps.items())
+        return all(stamp_of(name) == stamp for name, stamp in self._stamps.items())
 
 
-def read_snapshot(main: Path, *, pause: Callable[[float], None] = time.sleep) -> Snapshot:
+def read_snapshot(main: Path, *, pause: Callable[[float], None] = time.sleep, settled: bool = True) -> Snapshot:
     """Read the main file, what it includes, and its managed directory. Blocks; may take a second while files change.
 
     Raises ConfigInvalid: no main file, one that is not YAML, a file that is named and not there or cannot be read, or
     files that never settle. What the files say is not looked at beyond `include` and `managed_dir`.
+    Not `settled`: it is not asked whether they stand still, which the caller does before it believes anything.
     """
     problems: tuple[Problem, ...] = ()
     for attempt in range(_TRIES):
@@ -203,7 +215,7 @@ def read_snapshot(main: Path, *, pause: Callable[[float], None] = time.sleep) ->
             pause(_PAUSE)
         try:
             snapshot = _read_once(str(main))
-        except _Moved:
+        except Moved:
             continue
         except _Unreadable as error:
             # It may be on its way: asked again for a moment, and told if it stays away.
@@ -211,7 +223,7 @@ def read_snapshot(main: Path, *, pause: Callable[[float], None] = time.sleep) ->
                 raise ConfigInvalid(problems, error.sources) from None
             problems = error.problems
             continue
-        if snapshot.settled():
+        if not settled or snapshot.settled():
             return snapshot
     message = "the files of the config kept changing while they were read"
     raise ConfigInvalid(problems or [Problem(Place(file=str(main)), message, "unsettled")])
@@ -227,7 +239,7 @@ class _Unreadable(ConfigInvalid):
 
 def _read_once(main: str) -> Snapshot:
     try:
-        content, stamp = _read_file(main)
+        content, stamp = read_file(main)
     except FileNotFoundError:
         raise _Unreadable([Problem(Place(file=main), f"there is no config at {main}", "missing_file")]) from None
     except OSError as error:
@@ -239,7 +251,7 @@ def _read_once(main: str) -> Snapshot:
     problems: list[Problem] = []
     for name, place in listed.files.items():
         try:
-            files[name], stamps[name] = _read_file(name)
+            files[name], stamps[name] = read_file(name)
         except OSError as error:
             problems.append(_unreadable(name, error, place))
     if problems:
@@ -266,9 +278,9 @@ def _list_files(main: str, wanted: _Wanted) -> _Listed:
     paths = RealPaths()
     seen = {paths.real(main)}
 
-    def take(names: Iterable[str], place: Place) -> None:
-        for name in names:
-            real = paths.real(name)
+    def take(names: Mapping[str, bool | None], place: Place) -> None:
+        for name, is_link in names.items():
+            real = paths.real(name, is_link=is_link)
             if real not in seen:
                 seen.add(real)
                 files[name] = place
@@ -276,11 +288,11 @@ def _list_files(main: str, wanted: _Wanted) -> _Listed:
     for entry, place in wanted.include:
         roots.append(pattern_root(directory, entry))
         # The path of one file is taken as it is: that it is not there is told, and not that nothing matched.
-        take(find_files(directory, entry) if is_pattern(entry) else [_beside(directory, entry)], place)
+        take(list_files(directory, entry) if is_pattern(entry) else {_beside(directory, entry): None}, place)
     if wanted.managed is not None:
         managed = _beside(directory, wanted.managed[0])
         roots.append(managed)
-        take(find_files(managed, "*.yaml"), wanted.managed[1])
+        take(list_files(managed, "*.yaml"), wanted.managed[1])
     return _Listed(files, tuple(roots))
 
 
@@ -288,35 +300,11 @@ def _beside(directory: str, path: str) -> str:
     return str(Path(directory) / path)
 
 
-def _read_file(name: str) -> tuple[bytes, _Stamp]:
-    """Read a regular file with its stamp; at most a byte more than a file may have, which is enough to refuse it."""
-    # A named pipe would block us for ever, and a device never end.
-    with os.fdopen(os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        before = os.fstat(file.fileno())
-        if not stat.S_ISREG(before.st_mode):
-            raise IsADirectoryError if stat.S_ISDIR(before.st_mode) else OSError("it is not a regular file")
-        content = file.read(MAX_FILE_BYTES + 1)
-        if _stamp(before) != _stamp(os.fstat(file.fileno())):
-            raise _Moved
-    return content, _stamp(before)
-
-
-def _stamp(status: os.stat_result) -> _Stamp:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _stamp_of(name: str) -> _Stamp | None:
-    try:
-        return _stamp(os.stat(name))  # noqa: PTH116  thousands of them, at every look
-    except OSError:
-        return None
-
-
-def _unreadable(name: str, error: OSError | _Moved, place: Place | None) -> Problem:
-    if isinstance(error, _Moved):
+def _unreadable(name: str, error: OSError | Moved, place: Place | None) -> Problem:
+    if isinstance(error, Moved):
         return Problem(place or Place(file=name), f"{name} changed while it was read", "unsettled")
     if isinstance(error, FileNotFoundError):
-        return Problem(place or Place(file=name), f"there is no file at {name}", "missing_file")
+        return Problem(place or Place(file=name), f"there is no file at {name}", "missing_file", hint=meant_file(name))
     if isinstance(error, IsADirectoryError):
         message = f"{name} is a directory; `{name.rstrip('/')}/**/*.yaml` names the files in it"
         return Problem(place or Place(file=name), message, "unreadable_file")

@@ -12,6 +12,7 @@ Rules of this module:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Final
 
@@ -185,6 +186,7 @@ def _parse_port(text: str) -> int:
     raise TargetInvalid(f"the port must be a number from 1 to {PORT_LIMIT}")
 
 
+@lru_cache(maxsize=1024)  # of thousands of URLs most name one of a few hosts
 def _parse_host(text: str) -> str:
     if not text:
         raise TargetInvalid("the URL has no host")

@@ -16,6 +16,7 @@ Rules of this module:
 from __future__ import annotations
 
 import operator
+import re
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import re2
@@ -33,6 +34,11 @@ Condition: TypeAlias = "Callable[[object], bool]"
 #: What RE2 may take for one pattern; its own default is 8 MiB. `\p{L}{1,30}` fits.
 _PATTERN_BYTES: Final = 1 << 20
 _SMALL_PATTERN_BYTES: Final = 1 << 18
+
+
+#: What other engines have and RE2, which takes linear time, cannot have.
+_LOOK_AROUND: Final = re.compile(r"\(\?<?[=!]")
+_BACK_REFERENCE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]")
 
 
 class OperandInvalid(ValueError):  # noqa: N818  a fact about a text, told to a person
@@ -133,6 +139,12 @@ def _compile_regex(operand: JSON) -> Condition:
     try:
         search = _compile_pattern(pattern, _PATTERN_BYTES).search
     except re2.error as error:
+        if _LOOK_AROUND.search(pattern):
+            raise _invalid(
+                "RE2 has no look-around, `(?!…)` and the like; `not` and a second line do the same"
+            ) from None
+        if _BACK_REFERENCE.search(pattern):
+            raise _invalid(r"RE2 has no references back, such as `\1`") from None
         raise _invalid(f"RE2 does not take this pattern: {_reason(error)}") from None
     # As bytes: for a text the binding walks it once more, to give positions that nobody asks for.
     return lambda value: isinstance(value, str) and search(value.encode()) is not None

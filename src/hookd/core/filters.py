@@ -36,6 +36,39 @@ Test: TypeAlias = "Callable[[Event, object], bool]"
 Lookup: TypeAlias = "Callable[[Event, object], object]"
 
 _CONNECTIVES: Final = ("any", "all", "not")
+#: What others call them; what is merely mistyped is found without.
+_CONNECTIVES_ELSEWHERE: Final = {"or": "any", "and": "all", "none": "not", "$or": "any", "$and": "all", "$not": "not"}
+_OPERATORS_ELSEWHERE: Final = {
+    "=": "eq",
+    "==": "eq",
+    "equals": "eq",
+    "is": "eq",
+    "!=": "ne",
+    "<>": "ne",
+    "neq": "ne",
+    "not": "ne",
+    ">": "gt",
+    "above": "gt",
+    "greater": "gt",
+    ">=": "gte",
+    "min": "gte",
+    "<": "lt",
+    "below": "lt",
+    "less": "lt",
+    "<=": "lte",
+    "max": "lte",
+    "oneof": "in",
+    "anyof": "in",
+    "startswith": "prefix",
+    "endswith": "suffix",
+    "includes": "contains",
+    "has": "contains",
+    "like": "regex",
+    "match": "regex",
+    "matches": "regex",
+    "pattern": "regex",
+    "present": "exists",
+}
 _CHEAP: Final = 1
 _REGEX: Final = 8  # in units of a comparison, measured
 
@@ -162,7 +195,8 @@ def _compile_path(text: str, at: Steps, problems: list[Problem]) -> Path | None:
     try:
         path = parse_path(text)
     except PathInvalid as invalid:
-        near = did_you_mean(text, _CONNECTIVES)
+        meant = _CONNECTIVES_ELSEWHERE.get(text.lower())
+        near = f"; did you mean `{meant}`?" if meant else did_you_mean(text, _CONNECTIVES)
         problems.append((at, str(invalid) + (near if "did you mean" not in str(invalid) else "")))
         return None
     if path.attribute == "secrets":
@@ -175,8 +209,11 @@ def _compile_path(text: str, at: Steps, problems: list[Problem]) -> Path | None:
 
 
 def _unknown_operator(name: str, path: Path | None) -> str:
-    near = did_you_mean(name, OPERATORS)
-    if not near and path is not None and path.attribute in {"data", "extensions"}:
+    meant = _OPERATORS_ELSEWHERE.get(name.lower().removeprefix("$").replace("_", ""))
+    near = f"; did you mean `{meant}`?" if meant else did_you_mean(name, OPERATORS)
+    if near:
+        return f"unknown operator `{shown(name)}`{near}"
+    if path is not None and path.attribute in {"data", "extensions"}:
         near = f"; a deeper path is written in one line: `{shown(path.text)}.{shown(name)}`"
     return f"unknown operator `{shown(name)}`{near}; there are {' '.join(OPERATORS)}"
 

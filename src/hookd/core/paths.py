@@ -149,6 +149,8 @@ def _expected(text: str, at: int) -> str:
         return 'a key is quoted with double quotes: ["key"]'
     if rest.startswith("["):
         return 'expected an index `[0]` or a quoted key `["key"]`'
+    if rest[0] in " |":
+        return "a path has no spaces, functions or defaults in it; `?` at its end says that it may be missing"
     return f"unexpected `{rest[0]}` at character {at + 1}"
 
 

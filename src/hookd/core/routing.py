@@ -219,6 +219,14 @@ def trigger_for(webhook: Webhook, event_type: str) -> Trigger | None:
     return best
 
 
+def pattern_takes(pattern: str, event_type: str) -> bool:
+    """Tell whether a pattern, as in `events`, matches a type."""
+    prefix = _prefix_of(pattern)
+    if prefix is None:
+        return pattern == event_type
+    return event_type.startswith(prefix) and (prefix.startswith(OWN) or not event_type.startswith(OWN))
+
+
 def _prefix_of(pattern: str) -> str | None:
     return pattern[:-1] if pattern.endswith("*") else None
 

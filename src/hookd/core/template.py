@@ -63,11 +63,15 @@ _is_plain: Final = re.compile(r"[A-Za-z0-9_-]*").fullmatch
 
 
 class TemplateInvalid(ValueError):  # noqa: N818  a fact about a config, told to a person
-    """A template does not compile: `problems` names all of them, as (place inside the template, message)."""
+    """A template does not compile: `problems` names all of them, as (place inside the template, message).
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    `numbers` says of those that are about one `$(…)` which `$(` of its text that is, counted from 0.
+    """
+
+    def __init__(self, problems: tuple[Problem, ...], numbers: Mapping[Problem, int]) -> None:
         super().__init__("; ".join(message for _, message in problems))
         self.problems = problems
+        self.numbers = numbers
 
 
 class Template:
@@ -130,7 +134,7 @@ def compile_template(node: object) -> Template:
     compiler = _Compiler()
     compiled = compiler.node(node, ())
     if compiler.problems:
-        raise TemplateInvalid(tuple(compiler.problems))
+        raise TemplateInvalid(tuple(compiler.problems), compiler.numbers)
     whole = compiler.paths[0] if compiler.paths and node in _spellings(compiler.paths[0]) else None
     fits_form = isinstance(node, Mapping) or (whole is not None and whole.attribute in JSON_ATTRIBUTES)
     return Template(compiled, tuple(compiler.paths), written=node, whole=whole, fits_form=fits_form)
@@ -144,11 +148,12 @@ def _spellings(path: Path) -> tuple[str, str]:
 class _Compiler:
     """One walk over a template, which gathers its paths and its problems."""
 
-    __slots__ = ("paths", "problems")
+    __slots__ = ("numbers", "paths", "problems")
 
     def __init__(self) -> None:
         self.paths: list[Path] = []
         self.problems: list[Problem] = []
+        self.numbers: dict[Problem, int] = {}
 
     def node(self, node: object, at: Steps) -> Node:
         if isinstance(node, str):
@@ -202,15 +207,17 @@ class _Compiler:
             return []
         segments: list[str | Path] = []
         literal = ""
-        end = 0
+        end = number = counted = 0
         before = len(self.problems)
         for dollar in _DOLLAR.finditer(text):
             literal += text[end : dollar.start()]
-            end = dollar.end()
+            # Those too that mean nothing: behind a dollar sign, `$$(`, or inside of another one.
+            number += text.count("$(", counted, dollar.start() + 1)
+            counted, end = dollar.span()
             if dollar.group() == "$$":
                 literal += "$"
                 continue
-            path = self._path(dollar.group(1), at)
+            path = self._path(dollar.group(1), at, number)
             if path is not None:
                 segments += (literal, path) if literal else (path,)
                 literal = ""
@@ -219,17 +226,20 @@ class _Compiler:
             segments.append(literal)
         return segments if len(self.problems) == before else []
 
-    def _path(self, text: str | None, at: Steps) -> Path | None:
-        if text is None:
-            self.problems.append((at, "`$(` is never closed; a dollar sign before a parenthesis is `$$`"))
-            return None
-        try:
-            path = parse_path(text)
-        except PathInvalid as invalid:
-            self.problems.append((at, str(invalid)))
-            return None
-        self.paths.append(path)
-        return path
+    def _path(self, text: str | None, at: Steps, number: int) -> Path | None:
+        message = "`$(` is never closed; a dollar sign before a parenthesis is `$$`"
+        if text is not None:
+            try:
+                path = parse_path(text)
+            except PathInvalid as invalid:
+                if "$(" not in text:  # else another one opens before this one is closed
+                    message = str(invalid)
+            else:
+                self.paths.append(path)
+                return path
+        self.problems.append((at, message))
+        self.numbers.setdefault((at, message), number)
+        return None
 
 
 def _static(value: object) -> bytes:

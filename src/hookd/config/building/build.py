@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from hookd.config.building.daemonsection import build_daemon
 from hookd.config.building.merge import Profiles, Section, overlay
-from hookd.config.building.reader import Reader
+from hookd.config.building.reader import Findings, Reader
 from hookd.config.building.reuse import Kept
 from hookd.config.building.webhookset import WebhookSet
 from hookd.config.managing.managed import check_managed, managed_root
@@ -28,9 +28,9 @@ from hookd.core.config import Config, EventType, Move
 from hookd.core.routing import OWN, build_index, revise_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from hookd.config.building.reader import Findings
+    from hookd.config.building.reuse import Built
     from hookd.config.building.sheets import Sheet
     from hookd.config.schema.schemas import SchemaShelf
     from hookd.core.config import Revision, Webhook
@@ -74,6 +74,10 @@ def build_config(
     daemon = _build_daemon(parsed.main, findings)
     managed_dir = Reader(parsed.main.rest, Section(parsed.main, ()), findings).string("managed_dir")
     root = managed_root(parsed.main.file, managed_dir) if managed_dir else None
+    managed_git = parsed.main.rest.get("managed_git") is True
+    if managed_git and root is None:
+        message = "`managed_git` commits what is written to `managed_dir`, and there is no `managed_dir`"
+        findings.report(Section(parsed.main, ()).place(("managed_git",)), message, "missing_key")
     check_managed(webhooks.values(), root, findings)
     names = (name for _, name, _ in _named(parsed, "profiles"))
     check_tokens(daemon, names, made.try_profile, findings, managed_dir=root)
@@ -94,7 +98,7 @@ def build_config(
         webhooks=MappingProxyType(webhooks),
         moved=moved,
         managed_dir=root,
-        managed_git=parsed.main.rest.get("managed_git") is True,
+        managed_git=managed_git,
         index=index,
     )
     return config, kept
@@ -121,15 +125,35 @@ def _build_event_types(parsed: Parsed, schemas: SchemaSet, findings: Findings) -
     return types
 
 
+def build_ahead(parsed: Parsed, fresh: Iterable[Sheet], shelf: SchemaShelf) -> Mapping[str, Built]:
+    """Build the webhooks of some files, of which others may be missing still, and give those without a problem.
+
+    `parsed` are the files that may hold what lies below them, as far as they are there. What is given is good in a
+    config in which that is the same, which is what a load looks for (`reuse`).
+    """
+    findings = Findings(())
+    tree = os.path.dirname(os.path.abspath(parsed.main.file))  # noqa: PTH100, PTH120  as above
+    schemas = SchemaSet(shelf, tree, parsed.before.schemas)
+    made = _open_webhooks(parsed, _build_event_types(parsed, schemas, findings), schemas, findings)
+    made.build((sheet, [name for name in sheet.ids if not name.startswith("x-")]) for sheet in fresh)
+    return made.built
+
+
 def _build_webhooks(
+    parsed: Parsed, event_types: Mapping[str, EventType], schemas: SchemaSet, findings: Findings
+) -> WebhookSet:
+    made = _open_webhooks(parsed, event_types, schemas, findings)
+    made.build(_list_webhooks(parsed, findings))
+    return made
+
+
+def _open_webhooks(
     parsed: Parsed, event_types: Mapping[str, EventType], schemas: SchemaSet, findings: Findings
 ) -> WebhookSet:
     written = parsed.main.section("defaults")
     defaults = None if written is None else overlay(None, written, Section(parsed.main, ("defaults",)))
     profiles = Profiles(defaults, _entries(parsed, "profiles", "profile", findings), findings.add)
-    made = WebhookSet(profiles, event_types, schemas, findings, parsed.before)
-    made.build(_list_webhooks(parsed, findings))
-    return made
+    return WebhookSet(profiles, event_types, schemas, findings, parsed.before)
 
 
 def _list_webhooks(parsed: Parsed, findings: Findings) -> list[tuple[Sheet, list[str]]]:
@@ -159,7 +183,8 @@ def _build_moved(parsed: Parsed, webhooks: Mapping[str, Webhook], findings: Find
             reader = Reader(value, section, findings)
             source, target = reader.string("from"), reader.string("to")
             if source is None or target is None:
-                findings.report(section.place(()), "an entry of `moved` needs `from` and `to`", "missing_key")
+                if not reader.has_spoken_inside():
+                    findings.report(section.place(()), "an entry of `moved` needs `from` and `to`", "missing_key")
                 continue
             if source in webhooks:
                 message = f"the webhook `{source}` is still there, so nothing of it has moved"

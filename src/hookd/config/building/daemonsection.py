@@ -42,7 +42,7 @@ def build_daemon(reader: Reader) -> DaemonConfig:
     """Build the section; `reader` stands at `daemon:`. Problems go to its findings."""
     built_in = DaemonConfig()
     limits, retention = built_in.limits, built_in.retention
-    return DaemonConfig(
+    daemon = DaemonConfig(
         state_dir=reader.file_path("state_dir") or built_in.state_dir,
         inlets=built_in.inlets if reader.find("inlets") is None else _build_inlets(reader),
         control=_build_control(reader, built_in.control),
@@ -63,23 +63,49 @@ def build_daemon(reader: Reader) -> DaemonConfig:
         drain_timeout=reader.quantity(parse_duration, "drain_timeout", default=built_in.drain_timeout),
         log_level=reader.choice(_LEVELS, "log", "level", default=built_in.log_level),
     )
+    _refuse_shared_doors(reader, daemon)
+    return daemon
+
+
+def _refuse_shared_doors(reader: Reader, daemon: DaemonConfig) -> None:
+    """Report what would listen where something else does. Port 0 is a free one each time."""
+    doors: list[tuple[tuple[str | int, ...], tuple[str, int] | None]] = [
+        (("inlets", index, "unix" if isinstance(inlet, UnixInlet) else "http"), _address_of(inlet))
+        for index, inlet in enumerate(daemon.inlets)
+        if reader.find("inlets") is not None and len(daemon.inlets) == len(reader.items("inlets") or ())
+    ]
+    metrics = daemon.metrics
+    doors += [
+        (("control", "unix"), (daemon.control.unix, -1)),
+        (("control", "http"), daemon.control.http),
+        (("metrics", "http"), None if metrics is None else (metrics.host, metrics.port)),
+    ]
+    seen: dict[tuple[str, int], tuple[str | int, ...]] = {}
+    for at, address in doors:
+        if address is None or address[1] == 0:
+            continue
+        first = seen.setdefault(address, at)
+        if first != at:
+            name = f"daemon.{first[0]}" + "".join(f"[{it}]" if isinstance(it, int) else f".{it}" for it in first[1:])
+            also = reader.places.place(first)
+            written = (
+                at if reader.find(*at) is not None else first
+            )  # the control socket has a place without being named
+            message = f"`{name}` has the same address" if written == at else "the control socket has the same address"
+            reader.findings.report(reader.places.place(written), message, "duplicate_id", also=also)
+
+
+def _address_of(inlet: UnixInlet | HttpInlet) -> tuple[str, int]:
+    return (inlet.path, -1) if isinstance(inlet, UnixInlet) else (inlet.host, inlet.port)
 
 
 def _build_inlets(reader: Reader) -> tuple[UnixInlet | HttpInlet, ...]:
     inlets: list[UnixInlet | HttpInlet] = []
-    seen: dict[tuple[str, int], int] = {}
     for index in range(len(reader.items("inlets") or ())):
         kind = "unix" if reader.find("inlets", index, "unix") is not None else "http"
         inlet = _build_unix(reader, index) if kind == "unix" else _build_http(reader, index)
-        if inlet is None:
-            continue
-        address = (inlet.path, -1) if isinstance(inlet, UnixInlet) else (inlet.host, inlet.port)
-        if address in seen and address[1] != 0:
-            also = reader.places.place(("inlets", seen[address]))
-            place = reader.places.place(("inlets", index, kind))
-            reader.findings.report(place, "another inlet has the same address", "duplicate_id", also=also)
-        seen.setdefault(address, index)
-        inlets.append(inlet)
+        if inlet is not None:
+            inlets.append(inlet)
     return tuple(inlets)
 
 
@@ -109,7 +135,8 @@ def _build_control_token(reader: Reader, number: int) -> ControlToken | None:
     tenant, profile = reader.string(*at, "tenant"), reader.string(*at, "profile")
     secret = reader.text(*at)
     if tenant is None or profile is None or not isinstance(secret, Reference):
-        reader.refuse(at, "a token is a reference with a `tenant` and a `profile` beside it", "missing_key")
+        if not reader.has_spoken_inside(*at):
+            reader.refuse(at, "a token is a reference with a `tenant` and a `profile` beside it", "missing_key")
         return None
     if not is_tenant(tenant):
         reader.refuse((*at, "tenant"), f"a tenant of the control API is {TENANT_RULE}")
@@ -124,12 +151,6 @@ def _build_metrics(reader: Reader) -> Metrics | None:
     if address is None:
         reader.refuse(("metrics", "http"), "`http` must be HOST:PORT, like 127.0.0.1:9480 or [::1]:9480")
         return None
-    for index in range(len(reader.items("inlets") or ())):
-        inlet = reader.find("inlets", index, "http")
-        if address[1] and isinstance(inlet, str) and parse_address(inlet) == address:
-            also = reader.places.place(("inlets", index, "http"))
-            place = reader.places.place(("metrics", "http"))
-            reader.findings.report(place, "an inlet has the same address", "duplicate_id", also=also)
     return Metrics(host=address[0], port=address[1])
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from hookd.config.building.dollars import place_named
 from hookd.config.problems import did_you_mean
 from hookd.config.schema.schemas import CompiledSchema
 from hookd.core.paths import PathInvalid, parse_path
@@ -51,8 +52,7 @@ class PossiblePaths:
                 self._report(reader, reader.places.key_place(("filter", *at)), types, path)
         for path in template.paths if template is not None else ():
             if not self._is_possible(types, path):
-                at = find_text(reader.find("body", "template"), f"$({path.text}") or ()
-                self._report(reader, reader.places.place(("body", "template", *at)), types, path)
+                self._report(reader, place_named(reader, path.text), types, path)
 
     def _types_of(self, triggers: tuple[Trigger, ...]) -> tuple[str, ...]:
         """Give the event types of the catalogue that a webhook takes; none if it takes others as well."""
@@ -112,15 +112,3 @@ def _paths_of(spec: Mapping[str, object]) -> Iterator[tuple[Steps, Path]]:
             for index, branch in enumerate(said):
                 if isinstance(branch, Mapping):
                     yield from (((key, index, *at), path) for at, path in _paths_of(branch))
-
-
-def find_text(node: object, part: str) -> Steps | None:
-    """Give where in a template a text holds `part`."""
-    if isinstance(node, str):
-        return () if part in node else None
-    members = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for step, inner in members:
-        found = find_text(inner, part)
-        if found is not None:
-            return (step, *found)
-    return None

@@ -56,6 +56,9 @@ class Places(Protocol):
     def key_place(self, path: Path) -> Place:
         """Give where a value's key stands."""
 
+    def place_within(self, path: Path, mark: str, number: int) -> Place:
+        """Give where in a text its `mark` of this number stands, counted from 0."""
+
     def directory(self, path: Path) -> str:
         """Give the directory of the file that holds a value: relative paths in it start there."""
 
@@ -73,6 +76,9 @@ class WrittenFile(Protocol):
     def key_place(self, path: Path) -> Place:
         """Give where a value's key stands."""
 
+    def place_within(self, path: Path, mark: str, number: int) -> Place:
+        """Give where in a text its `mark` of this number stands, counted from 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -88,6 +94,10 @@ class Section:
     def key_place(self, path: Path) -> Place:
         """Give where a value's key stands."""
         return self.document.key_place(self.at + path)
+
+    def place_within(self, path: Path, mark: str, number: int) -> Place:
+        """Give where in a text its `mark` of this number stands."""
+        return self.document.place_within(self.at + path, mark, number)
 
     def directory(self, _path: Path) -> str:
         """Give the directory of the file."""
@@ -123,6 +133,11 @@ class Merged:
         """Give where a value's key stands."""
         section, rest = self.origin(path)
         return section.key_place(rest)
+
+    def place_within(self, path: Path, mark: str, number: int) -> Place:
+        """Give where in a text its `mark` of this number stands."""
+        section, rest = self.origin(path)
+        return section.place_within(rest, mark, number)
 
     def directory(self, path: Path) -> str:
         """Give the directory of the file that a value came from."""
@@ -213,7 +228,7 @@ class Profiles:
         """Give what lies below a definition, and whether all of it is there."""
         name = value.get("profile")
         if not isinstance(name, str):
-            return self._defaults, True
+            return self._defaults, name is None
         if name not in self._profiles:
             hint = did_you_mean(name, self._profiles)
             place = section.place(("profile",))

@@ -17,6 +17,8 @@ from ipaddress import ip_network
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
+from hookd.config.building.dollars import place_named, place_numbered
+from hookd.config.meant import tell_odd
 from hookd.config.problems import did_you_mean
 from hookd.config.schema.schemas import CompiledSchema
 from hookd.core.addresses import TargetInvalid, header_problem, parse_target
@@ -36,11 +38,13 @@ if TYPE_CHECKING:
 _FORMATS: Final[tuple[Literal["json", "form"], ...]] = ("json", "form")
 _METHODS: Final[tuple[Literal["POST", "PUT", "PATCH"], ...]] = ("POST", "PUT", "PATCH")
 _DEFAULT: Final = compile_template(DEFAULT_TEMPLATE)
+_BODY: Final = Body(template=_DEFAULT)  # of a webhook that says nothing about it
+_NONE: Final[Mapping[str, Text]] = MappingProxyType({})
 _PEM: Final = "-----BEGIN "
-
 
 #: What people write when they think that a value is a template. Sent as it is, it would be somebody's bug for weeks.
 _TEMPLATE: Final = "$("
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +68,16 @@ class Outgoing:
 
 def build_outgoing(reader: Reader, schemas: SchemaSet, shared: Shared) -> Outgoing:
     """Build these parts from a merged definition; problems go to the reader's findings."""
-    secrets = _texts(reader, "secrets")
-    sign = shared.value(_build_sign(reader))
-    auth = shared.value(_build_auth(reader))
-    body = shared.value(_build_body(reader, frozenset(secrets), schemas, shared))
+    value = reader.value  # most keys are absent in most definitions, and there are thousands of these
+    secrets = _texts(reader, "secrets") if "secrets" in value else _NONE
+    sign = shared.value(_build_sign(reader)) if "sign" in value else None
+    auth = shared.value(_build_auth(reader)) if "auth" in value else None
+    body = shared.value(_build_body(reader, frozenset(secrets), schemas, shared)) if "body" in value else _BODY
     url = _build_url(reader)
-    proxy = _build_proxy(reader)
-    tls = _build_tls(reader)
-    headers = _build_headers(reader, has_auth=auth is not None)
-    networks = shared.value(_build_networks(reader, shared))
+    proxy = _build_proxy(reader) if "proxy" in value else None
+    tls = _build_tls(reader) if "tls" in value else None
+    headers = _build_headers(reader, has_auth=auth is not None) if "headers" in value else ()
+    networks = shared.value(_build_networks(reader, shared)) if "allow_networks" in value else ()
     decisive = {
         "url": _plain(url),
         "auth": None if auth is None else _plain_auth(auth),
@@ -80,26 +85,26 @@ def build_outgoing(reader: Reader, schemas: SchemaSet, shared: Shared) -> Outgoi
         "headers": [[name, _plain(value)] for name, value in headers],
         "body": [
             body.format,
-            reader.find("body", "template"),
+            None if body is _BODY else reader.find("body", "template"),
             body.validator.digest if isinstance(body.validator, CompiledSchema) else None,
         ],
         "secrets": {name: _plain(value) for name, value in secrets.items()},
         "tls": None if tls is None else [tls.ca, tls.certificate, _plain(tls.key)],
         "proxy": _plain(proxy),
-        "allow_networks": sorted(map(str, networks)),
+        "allow_networks": shared.written(networks),
     }
     return Outgoing(
         url=url,
-        require_https=reader.boolean("require_https", default=False),
-        secrets=MappingProxyType(secrets),
+        require_https="require_https" in value and reader.boolean("require_https", default=False),
+        secrets=MappingProxyType(secrets) if secrets else _NONE,
         body=body,
         headers=headers,
         auth=auth,
         sign=sign,
-        method=reader.choice(_METHODS, "method", default="POST"),
+        method=reader.choice(_METHODS, "method", default="POST") if "method" in value else "POST",
         allow_networks=networks,
         proxy=proxy,
-        http2=reader.boolean("http2", default=False),
+        http2="http2" in value and reader.boolean("http2", default=False),
         tls=tls,
         fingerprint=hash_json(decisive),
     )
@@ -111,7 +116,7 @@ def _build_url(reader: Reader) -> Text:
         try:
             target = parse_target(url)
         except TargetInvalid as error:
-            reader.refuse(("url",), str(error), "bad_url")
+            reader.refuse(("url",), f"{error}{tell_odd(url)}", "bad_url")
         else:
             if target.scheme != "https" and reader.find("require_https") is True:
                 reader.refuse(("url",), "the URL must begin with https://, because `require_https` is set", "bad_url")
@@ -164,7 +169,8 @@ def _build_auth(reader: Reader) -> BearerAuth | BasicAuth | None:
     bearer = reader.text("auth", "bearer")
     reader.mapping("auth", "basic")
     if (reader.find("auth", "bearer") is None) == (reader.find("auth", "basic") is None):
-        reader.refuse(("auth",), "`auth` takes either `bearer` or `basic`", "exactly_one")
+        if not reader.has_spoken_inside("auth"):
+            reader.refuse(("auth",), "`auth` takes either `bearer` or `basic`", "exactly_one")
         return None
     if reader.find("auth", "bearer") is not None:
         if bearer is not None:
@@ -172,7 +178,7 @@ def _build_auth(reader: Reader) -> BearerAuth | BasicAuth | None:
         return BearerAuth(token=bearer or "")
     username, password = reader.text("auth", "basic", "username"), reader.text("auth", "basic", "password")
     for name, value in (("username", username), ("password", password)):
-        if value is None:
+        if value is None and not reader.has_spoken_inside("auth", "basic"):
             reader.refuse(("auth", "basic"), f"`basic` needs a `{name}`", "missing_key")
     if isinstance(username, str) and ":" in username:
         # RFC 7617, section 2: the first colon ends the name.
@@ -189,7 +195,7 @@ def _build_sign(reader: Reader) -> Sign | None:
     if reader.mapping("sign") is None:
         return None
     read = [reader.text("sign", "secrets", index) for index in range(len(reader.items("sign", "secrets") or ()))]
-    if reader.find("sign", "secrets") in (None, []):
+    if reader.find("sign", "secrets") in (None, []) and not reader.has_spoken_inside("sign"):
         reader.refuse(("sign",), "`sign` needs `secrets`, at least one", "missing_key")
     for index, secret in enumerate(read):
         if isinstance(secret, str):
@@ -210,12 +216,16 @@ def _build_body(reader: Reader, secrets: frozenset[str], schemas: SchemaSet, sha
         try:
             template = shared.template(node)
         except TemplateInvalid as error:
-            for at, message in error.problems:
-                reader.refuse(("body", "template", *at), message, "bad_template")
-    for name in sorted(template.secret_names - secrets):
-        at = _find_text(node, f"$(secrets.{name}") or ()
+            for problem in error.problems:
+                at, message = problem
+                reader.findings.report(place_numbered(reader, at, error.numbers.get(problem)), message, "bad_template")
+    absent = sorted(template.secret_names - secrets)
+    if absent and not secrets and reader.findings.has_spoken(reader.places.place(("secrets",))):
+        absent = []  # `secrets` is no mapping, which is said
+    for name in absent:
         message, hint = f"there is no `{name}` in `secrets`", did_you_mean(name, secrets)
-        reader.refuse(("body", "template", *at), message, "undeclared_secret", hint=hint)
+        place = place_named(reader, f"secrets.{name}")
+        reader.findings.report(place, message, "undeclared_secret", hint=hint)
     if form == "form" and not template.fits_form:
         reader.refuse(("body", "template"), "a form needs a mapping of its parameters", "bad_template")
     schema = reader.file_path("body", "schema")
@@ -223,26 +233,16 @@ def _build_body(reader: Reader, secrets: frozenset[str], schemas: SchemaSet, sha
     return Body(format=form, template=template, validator=validator)
 
 
-def _find_text(node: object, part: str) -> tuple[str | int, ...] | None:
-    """Give where in a template a text holds `part`."""
-    if isinstance(node, str):
-        return () if part in node else None
-    members = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for step, inner in members:
-        found = _find_text(inner, part)
-        if found is not None:
-            return (step, *found)
-    return None
-
-
 def _build_networks(reader: Reader, shared: Shared) -> tuple[Network, ...]:
     networks: list[Network] = []
     for index, text in enumerate(reader.strings("allow_networks")):
         try:
+            if "%" in text:
+                raise ValueError  # noqa: TRY301  a zone is of an interface, and no part of a network
             networks.append(shared.network(text))
         except ValueError:
             try:
-                meant = str(ip_network(text, strict=False))
+                meant = str(ip_network(text.partition("%")[0], strict=False))
             except ValueError:
                 reader.refuse(("allow_networks", index), "this is not a network like 10.1.0.0/16", "bad_network")
             else:
@@ -258,7 +258,7 @@ def _build_tls(reader: Reader) -> Tls | None:
     if isinstance(key, str) and not key.startswith(_PEM):
         # The path of a key file, as the other two are, unless the key itself stands there.
         key = Reference(ReferenceKind.FILE, reader.file_path("tls", "key") or "")
-    if key is not None and certificate is None:
+    if key is not None and certificate is None and not reader.has_spoken_inside("tls"):
         reader.refuse(("tls",), "a `key` needs the `certificate` that it belongs to", "missing_key")
     return Tls(ca=reader.file_path("tls", "ca"), certificate=certificate, key=key)
 
@@ -275,5 +275,4 @@ def _plain_auth(auth: BearerAuth | BasicAuth) -> object:
 
 def hash_json(value: Mapping[str, object]) -> str:
     """Give 32 hexadecimal digits that are the same for equal JSON values, whatever the order of their keys."""
-    written = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.blake2b(written.encode("ascii"), digest_size=16).hexdigest()
+    return hashlib.blake2b(_CANONICAL.encode(value).encode("ascii"), digest_size=16).hexdigest()

@@ -120,6 +120,16 @@ class Reader:
         """Report a value."""
         self.findings.report(self.places.place(path), message, code, hint=hint)
 
+    def has_spoken_inside(self, *path: str | int) -> bool:
+        """Tell whether the check of the schema has found something at a key of the mapping at `path`, or its value.
+
+        What the mapping lacks is then said already: the key was meant to be it, and is mistyped or empty.
+        """
+        value = self.find(*path)
+        inner = [(*path, key) for key in value] if isinstance(value, dict) else []
+        spoken, places = self.findings.has_spoken, self.places
+        return any(spoken(places.key_place(at)) or spoken(places.place(at)) for at in inner)
+
     # ----------------------------------------------------------------- plain values
 
     def string(self, *path: str | int) -> str | None:
@@ -195,6 +205,8 @@ class Reader:
 
     def _reference(self, value: dict[str, object], path: Path) -> Reference | None:
         named = [name for name in _KINDS if value.get(name) is not None]
+        if len(named) != 1 and self.has_spoken_inside(*path):
+            return None
         if len(named) != 1:
             self.refuse(path, "a reference is one of {credential: NAME}, {file: PATH} and {env: NAME}", "exactly_one")
             return None
@@ -214,7 +226,7 @@ class Reader:
         return os.path.normpath(os.path.join(self.places.directory(path), text))  # noqa: PTH118  texts, many
 
     def _typed(self, path: Path, kind: type[T], words: str) -> T | None:
-        value = self.find(*path)
+        value: object = self.value.get(path[0]) if len(path) == 1 else self.find(*path)  # type: ignore[arg-type]  # see `find`
         if value is None or isinstance(value, kind):
             return value
         quoted = isinstance(value, int | float) and not isinstance(value, bool) and kind is str

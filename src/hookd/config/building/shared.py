@@ -35,6 +35,7 @@ class Shared:
         self._filters: WeakValueDictionary[bytes, Filter] = WeakValueDictionary()
         self._values: dict[Hashable, Hashable] = {}
         self._networks: dict[str, Network] = {}
+        self._written: dict[int, tuple[tuple[Network, ...], list[str]]] = {}
 
     def template(self, node: object) -> Template:
         """Give the compiled template. Raises `TemplateInvalid`."""
@@ -59,6 +60,16 @@ class Shared:
             known = self._networks[text] = ip_network(text)
         return known
 
+    def written(self, networks: tuple[Network, ...]) -> list[str]:
+        """Give the networks as texts, sorted."""
+        if not networks:
+            return []
+        # By identity, since to hash one takes as long as to write it; `value` keeps alive what is asked for here.
+        known = self._written.get(id(networks))
+        if known is None or known[0] is not networks:
+            known = self._written[id(networks)] = networks, sorted(map(str, networks))
+        return known[1]
+
     def value(self, value: _Value) -> _Value:
         """Give the first of the values that are equal to this one: of a type that compares by all that it holds."""
         return cast("_Value", self._values.setdefault(value, value))
@@ -67,6 +78,7 @@ class Shared:
         """Forget what would be kept alive."""
         self._values = {}
         self._networks = {}
+        self._written = {}
 
 
 def hash_exactly(value: object) -> bytes:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hookd.config.check import Kind
     from hookd.config.problems import Problem
-    from hookd.config.text.strictyaml import Document, Path
+    from hookd.config.text.document import Document, Path
     from hookd.core.config import Place
 
 _WEBHOOKS: Final = "webhooks"
@@ -88,6 +88,10 @@ class Sheet:
     def key_place(self, path: Path) -> Place:
         """Give where the key of the value at `path` stands (the entry itself in a list); else as `place`."""
         return self._keys.get(path) or self._open().key_place(path)
+
+    def place_within(self, path: Path, mark: str, number: int) -> Place:
+        """Give where in the text at `path` its `mark` of this number stands, counted from 0; else as `place`."""
+        return self._open().place_within(path, mark, number)
 
     def shed(self) -> None:
         """Free what can be parsed again."""

@@ -12,19 +12,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from hookd.config.building.outgoing import build_outgoing, hash_json
 from hookd.config.building.reader import Certain, Reader
 from hookd.config.building.values import parse_duration, parse_rate
 from hookd.config.problems import did_you_mean
+from hookd.config.text.hidden import tell_hidden
 from hookd.core.attributes import find_fault
 from hookd.core.config import STANDARD_SCHEDULE, RetryPolicy, Trigger, Webhook, WebhookTest
 from hookd.core.filters import FilterInvalid
 from hookd.core.routing import OWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from hookd.config.building.impossible import PossiblePaths
     from hookd.config.building.merge import Merged
@@ -96,44 +97,32 @@ class WebhookBuilder:
         reader = Reader(merged.value, merged, self._findings if merged.complete else Certain(self._findings))
         for key in ("url", "events") if merged.complete else ():
             if reader.find(key) is None and not self._findings.misspelt(key, place.file):
-                self._findings.report(place, f"the webhook `{name}` needs `{key}`", "missing_key")
+                at = merged.home.key_place((key,))  # that of the id, unless the key stands there and has no value
+                empty = "; nothing stands behind it" if at != place else ""
+                self._findings.report(at, f"the webhook `{name}` needs `{key}`{empty}", "missing_key")
         outgoing = build_outgoing(reader, self._schemas, self._shared)
         triggers = self._build_triggers(reader)
         self._possible.check(reader, triggers, outgoing.body.template)
-        suspend_after = reader.quantity(parse_duration, "suspend_after", default=_DEFAULTS["suspend_after"])
+        given = {key: build(reader, self._shared) for key, build in _OPTIONAL.items() if key in merged.value}
         return Webhook(
             id=name,
             place=place,
-            name=reader.string("name") or "",
-            profile=reader.string("profile"),
-            active=reader.boolean("active", default=True),
-            paused=reader.boolean("paused", default=False),
-            tenant=reader.string("tenant"),
             url=outgoing.url,
             require_https=outgoing.require_https,
             triggers=triggers,
-            filter=_build_filter(reader, self._shared),
             secrets=outgoing.secrets,
             body=outgoing.body,
             headers=outgoing.headers,
             auth=outgoing.auth,
             sign=outgoing.sign,
             method=outgoing.method,
-            timeout=reader.quantity(parse_duration, "timeout", default=_DEFAULTS["timeout"]),
-            retry=self._shared.value(_build_retry(reader)),
-            rate=reader.quantity(parse_rate, "rate", default=None),
-            concurrency=reader.integer("concurrency", default=_DEFAULTS["concurrency"], least=1),
-            ordered=reader.boolean("ordered", default=False),
-            max_pending=reader.integer("max_pending", default=_DEFAULTS["max_pending"], least=1),
-            suspend_after=None if is_never(reader.value, "suspend_after") else suspend_after,
             allow_networks=outgoing.allow_networks,
             proxy=outgoing.proxy,
             http2=outgoing.http2,
             tls=outgoing.tls,
-            test_event=_build_test_event(reader),
-            tests=_build_tests(reader),
             fingerprint=outgoing.fingerprint,
             digest=hash_json({"fingerprint": outgoing.fingerprint, "definition": merged.value}),
+            **given,
         )
 
     def _build_triggers(self, reader: Reader) -> tuple[Trigger, ...]:
@@ -151,7 +140,7 @@ class WebhookBuilder:
                 message = f"the pattern `{pattern}` stands twice in `events`"
                 self._findings.report(reader.places.place(at), message, "duplicate_pattern", also=also)
             elif not self._patterns.can_match(pattern):
-                message = f"no event type of the catalogue matches `{pattern}`"
+                message = f"no event type of the catalogue matches `{pattern}`{tell_hidden(pattern)}"
                 reader.refuse(at, message, "unknown_event_type", hint=self._patterns.nearest(pattern))
             triggers.setdefault(pattern, (Trigger(pattern=pattern, active=active), at))
         return self._shared.value(tuple(trigger for trigger, _ in triggers.values()))
@@ -227,7 +216,8 @@ def _build_tests(reader: Reader) -> tuple[WebhookTest, ...]:
     for index, written in enumerate(reader.items("tests") or ()):
         event = reader.mapping("tests", index, "event")
         if not isinstance(written, dict) or event is None:
-            reader.refuse(("tests", index), "a test needs an `event`", "missing_key")
+            if not reader.has_spoken_inside("tests", index):
+                reader.refuse(("tests", index), "a test needs an `event`", "missing_key")
             continue
         tests.append(
             WebhookTest(
@@ -240,3 +230,30 @@ def _build_tests(reader: Reader) -> tuple[WebhookTest, ...]:
             )
         )
     return tuple(tests)
+
+
+def _build_suspend_after(reader: Reader, _shared: Shared) -> float | None:
+    if is_never(reader.value, "suspend_after"):
+        return None
+    return cast("float", reader.quantity(parse_duration, "suspend_after", default=_DEFAULTS["suspend_after"]))
+
+
+#: What a definition may hold besides what decides its requests, and how that is read. What it does not hold is as in
+#: `Webhook`, and is not asked for: few of thousands of definitions hold any of it.
+_OPTIONAL: Final[Mapping[str, Callable[[Reader, Shared], Any]]] = {
+    "name": lambda reader, _: reader.string("name") or "",
+    "profile": lambda reader, _: reader.string("profile"),
+    "active": lambda reader, _: reader.boolean("active", default=True),
+    "paused": lambda reader, _: reader.boolean("paused", default=False),
+    "tenant": lambda reader, _: reader.string("tenant"),
+    "filter": _build_filter,
+    "timeout": lambda reader, _: reader.quantity(parse_duration, "timeout", default=_DEFAULTS["timeout"]),
+    "retry": lambda reader, shared: shared.value(_build_retry(reader)),
+    "rate": lambda reader, _: reader.quantity(parse_rate, "rate", default=None),
+    "concurrency": lambda reader, _: reader.integer("concurrency", default=_DEFAULTS["concurrency"], least=1),
+    "ordered": lambda reader, _: reader.boolean("ordered", default=False),
+    "max_pending": lambda reader, _: reader.integer("max_pending", default=_DEFAULTS["max_pending"], least=1),
+    "suspend_after": _build_suspend_after,
+    "test_event": lambda reader, _: _build_test_event(reader),
+    "tests": lambda reader, _: _build_tests(reader),
+}

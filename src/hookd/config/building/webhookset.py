@@ -113,7 +113,7 @@ class WebhookSet:
             merged = replace(merged, complete=False)  # that it is no mapping is said; what it lacks would be noise
         webhook = self._builder.build(name, merged, section.key_place(()))
         known = self._before.get(name)
-        if known is not None and known.webhook == webhook:
+        if known is not None and known.webhook.digest == webhook.digest and known.webhook == webhook:
             webhook = known.webhook  # another part of the file changed
         self.webhooks[name] = webhook
         # Also one about whose place another problem was told before: then this one is not good either.
@@ -121,7 +121,7 @@ class WebhookSet:
         profile = value.get("profile")
         profile = profile if isinstance(profile, str) else None
         ground = self._ground(profile) if merged.complete and is_clean else None
-        has_schema = Reader(merged.value, merged, self._findings).find(*_SCHEMA) is not None
+        has_schema = "body" in merged.value and Reader(merged.value, merged, self._findings).find(*_SCHEMA) is not None
         if ground is not None and has_schema is (webhook.body.validator is not None):
             schema = self._find_schema(merged, sheet) if has_schema else None
             self.built[name] = Built(webhook, sheet, ground, profile, schema)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from hookd.config.snapshot import Snapshot
-    from hookd.config.text.strictyaml import Document
+    from hookd.config.text.document import Document
     from hookd.config.text.written import Written
     from hookd.core.config import Config, Text, Tls
 

@@ -42,12 +42,15 @@ _SECRETS: Final = tuple(
             r"(?i)[\"']?[\w-]*(?:authorization|bearer|cookie|key|passw(?:or)?d|secret|token)[\"']?\s*:\s+"
             r"(?P<it>\"[^\"]*\"?|'[^']*'?|[^\s\[{\"'&*|>#][^#,\]}]*)"
         ),
-        r"(?i)(?:secrets|tokens)[\"']?\s*:\s*\[\s*(?P<it>[^\s\]{][^\]{]*)",
         r"(?<![\w/.$-])"
         + _PLAIN_WORDS
         + r"(?P<it>(?=[A-Za-z+/_-]*[0-9])(?=[0-9+/_-]*[A-Za-z])[A-Za-z0-9+/_-]{20,}={0,2})",
     )
 )
+
+#: A list of secrets on one line, and its entries: references, which may be seen, and whatever else.
+_SECRET_LIST: Final = re.compile(r"(?i)(?P<head>(?:secrets|tokens)[\"']?\s*:\s*\[)(?P<entries>[^\]]*)")
+_ENTRY: Final = re.compile(r"\s*(?P<reference>\{[^{}]*\})\s*(?=,|$)|[^,]+")
 
 #: A longer line is cut around the caret, on a wider screen too.
 LINE_WIDTH: Final = 120
@@ -57,8 +60,11 @@ _MASK_WIDTH: Final = 1000
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _TAB: Final = " " * 4
-#: What is underlined: a quoted text, a reference or another short mapping, or what stands up to the next separator.
-_WORD: Final = re.compile(r"\{[^{}\[\]]*\}|\"[^\"]*\"|'[^']*'|(?:[^\s,:\[\]{}#]|:(?=[^\s,\]}]))+")
+#: What is underlined: the path of a template, a reference or another short mapping, a quoted text, or what stands up to
+#: the next separator.
+_WORD: Final = re.compile(
+    r"\$\([^()]*\)|\$\{[^{}]*\}|\{[^{}\[\]]*\}|\"[^\"]*\"|'[^']*'|(?:[^\s,:\[\]{}#]|:(?=[^\s,\]}]))+"
+)
 #: Of these problems the value itself is a secret, or was meant to be one.
 _ABOUT_SECRETS: Final = frozenset({"bad_secret", "inline_secret"})
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
@@ -69,6 +75,9 @@ _ALSO: Final = {
     "duplicate_key": "first defined here",
     "duplicate_id": "first defined here",
     "duplicate_pattern": "first defined here",
+    "yaml_syntax": "it breaks off here",
+    "bad_merge": "what it takes stands here",
+    "cycle": "what it takes stands here",
 }
 
 
@@ -94,7 +103,7 @@ def render_problems(
 
     def show(place: Place, style: str, *, is_secret: bool = False) -> None:
         if place.file in sources and place.file not in lines_of:
-            lines_of[place.file] = _LINE_END.split(sources[place.file])
+            lines_of[place.file] = _LINE_END.split(sources[place.file].removeprefix("\ufeff"))
         lines = lines_of.get(place.file, [])
         if not 1 <= place.line <= len(lines):
             return
@@ -116,14 +125,20 @@ def render_problems(
         elif problem.code == "unknown_key" and problem.expected is not None:
             parts.append(f"  {paint('help:', 'good')} expected {problem.expected}\n")
         if problem.also is not None:
-            parts.append(f"  {_ALSO.get(problem.code, 'the other one')}: {_clean(str(problem.also))}\n")
+            parts.append(f"  {label_also(problem)}: {_clean(str(problem.also))}\n")
             show(problem.also, "faint")
         parts.extend(f"  {_paint_note(_clean(note), paint)}\n" for note in problem.notes)
     return "".join(parts)
 
 
+def label_also(problem: Problem) -> str:
+    """Say what the second place of a problem is."""
+    return _ALSO.get(problem.code, "the other one")
+
+
 def mask_line(line: str) -> str:
     """Give a line of YAML, as long as it was, with stars for what looks like a secret. It errs on masking."""
+    line = _SECRET_LIST.sub(lambda found: found["head"] + _ENTRY.sub(_mask_entry, found["entries"]), line)
     for pattern in _SECRETS:
         line = pattern.sub(_put_stars, line)
     return line
@@ -132,6 +147,10 @@ def mask_line(line: str) -> str:
 def columns_of(text: str) -> int:
     """Give how many columns of a terminal a text takes, as it is shown here."""
     return sum(map(_columns, text))
+
+
+def _mask_entry(found: re.Match[str]) -> str:
+    return found.group() if found["reference"] else re.sub(r"\S", "*", found.group())
 
 
 def _put_stars(found: re.Match[str]) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hookd.config.building.merge import Merged, Path
     from hookd.config.problems import Problem
     from hookd.config.snapshot import Snapshot
-    from hookd.config.text.strictyaml import Document
+    from hookd.config.text.document import Document
     from hookd.core.config import Place
 
 BUILT_IN: Final = "built-in"

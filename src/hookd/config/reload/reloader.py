@@ -26,6 +26,7 @@ import trio
 
 from hookd.config.git import read_checkout, stamp_heads
 from hookd.config.load import Loaded, Rejected, load_again, missing_came
+from hookd.config.reload.anticipating import Anticipating
 from hookd.config.reload.guard import judge_removals
 from hookd.config.reload.keeping import Keeping
 from hookd.config.reload.report import (
@@ -51,8 +52,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: Seconds. Prometheus looks this often, and nothing else. While the files cannot even be listed nobody knows what to
-#: watch.
+#: Seconds. Prometheus looks this often, and nothing else. While nothing can be listed nobody knows what to watch.
 _SWEEP_S: Final = 30.0
 _SWEEP_BLIND_S: Final = 0.5
 
@@ -120,7 +120,8 @@ class Reloader:
         self._asked_at = 0.0
         self._wake = trio.Event()
         self._lot = trio.lowlevel.ParkingLot()
-        self._settling = Settling(lambda: self._asked_at, self._list_directories)
+        self._ahead = Anticipating(lambda: self._seen)
+        self._settling = Settling(lambda: self._asked_at, self._list_directories, self._ahead.serve)
         self._heads: object = None
         self._applied: Snapshot | None = None
         self._keeping = Keeping(self._around.keeper)
@@ -265,7 +266,7 @@ class Reloader:
 
     def _read(self) -> tuple[object, Loaded | Rejected | None]:
         # The heads first: a commit that comes meanwhile is seen as another one the next time.
-        return stamp_heads(self._main), load_again(self._main, self._seen)
+        return stamp_heads(self._main), load_again(self._main, self._seen, self._ahead.take())
 
     async def _take(self, new: Config, *, removals_allowed: bool) -> Report:
         old = self._live.current

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import trio
 
-from hookd.config.git import find_git_directories, git_busy
+from hookd.config.git import find_git_directories, git_busy, is_writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Awaitable, Callable, Collection, Iterable
     from pathlib import Path
 
 log = structlog.get_logger()
@@ -46,11 +46,18 @@ class Settling:
 
     State: the mark of git that was waited for in vain, and since when the files have been moving.
     `heard_at` gives when the last hint of a change came (trio's clock), `directories` where files of the config lie.
+    `meanwhile` runs while git writes, and is cancelled then.
     """
 
-    def __init__(self, heard_at: Callable[[], float], directories: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self,
+        heard_at: Callable[[], float],
+        directories: Callable[[], Iterable[str]],
+        meanwhile: Callable[[], Awaitable[None]],
+    ) -> None:
         self._heard_at = heard_at
         self._directories = directories
+        self._meanwhile = meanwhile
         self._waited_for: str | None = None
         self._moving_since: float | None = None
 
@@ -68,13 +75,16 @@ class Settling:
         """Wait while git is at work; tell whether that was long enough for a checkout, and nobody else's moment."""
         steps = 0
         with trio.move_on_after(_GIT_AT_MOST_S):
-            while (mark := await _mark_in(trees)) is not None and mark != self._waited_for:
-                steps += 1
-                await trio.sleep(_GIT_STEP_S)
-            if steps < _CHECKOUT_STEPS:
-                return False
-            await trio.sleep(_HEAD_S)
-            return True
+            async with trio.open_nursery() as beside:
+                while (mark := await _mark_in(trees)) is not None and mark != self._waited_for:
+                    steps += 1
+                    if is_writing(mark) and not beside.child_tasks:
+                        beside.start_soon(self._meanwhile)
+                    await trio.sleep(_GIT_STEP_S)
+                if steps >= _CHECKOUT_STEPS:
+                    await trio.sleep(_HEAD_S)
+                beside.cancel_scope.cancel()
+            return steps >= _CHECKOUT_STEPS
         self._waited_for = await _mark_in(trees)
         log.warning("config.deferred", reason="git is at work in the tree", seconds=_GIT_AT_MOST_S)
         return True
@@ -104,5 +114,5 @@ def wait_for_checkout(main: Path, *, at_most: float = _CHECKOUT_AT_MOST_S) -> No
     trees = find_git_directories([os.path.dirname(os.path.realpath(main))])  # noqa: PTH120  a text
     deadline = time.monotonic() + at_most
     # Only the lock: what waits for a person is read as it lies, and judged as it is.
-    while "/index.lock@" in (git_busy(trees) or "") and time.monotonic() < deadline:
+    while is_writing(git_busy(trees) or "") and time.monotonic() < deadline:
         time.sleep(_GIT_STEP_S)

@@ -12,7 +12,7 @@ Rules of this module:
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema_rs import ValidationErrorKind as Kind
 
@@ -122,6 +122,24 @@ def _message(kind: Kind) -> str:
             return _one_of_values([kind.expected_value])
         case _:
             return _FIXED.get(name, "does not fit the schema")
+
+
+def tell_rule(error: Any) -> str:
+    """Say which rule of JSON Schema a schema breaks, of an error of jsonschema: its own text repeats the value."""
+    subject = next((f"`{step}` " for step in reversed(error.absolute_path) if isinstance(step, str)), "it ")
+    keyword, value = str(error.validator), error.validator_value
+    if keyword == "type":
+        return subject + _one_of_types([value] if isinstance(value, str) else value)
+    if keyword == "enum":
+        return subject + _one_of_values(value)
+    if keyword in _LIMITS:
+        begin, one, many = _LIMITS[keyword]
+        return f"{subject}{begin} {value} {one if value == 1 else many}"
+    if keyword in {"format", "pattern"}:
+        return f"{subject}is not written as it must be"
+    if keyword in _SHOW_VALUE:
+        return f"{subject}{_SHOW_VALUE[keyword]} {value}"
+    return subject + _FIXED.get(keyword, "is not what JSON Schema allows there")
 
 
 def _one_of_types(types: Sequence[str]) -> str:

@@ -188,6 +188,18 @@ def _no_constant(name: str) -> NoReturn:
     raise _NotStrictError(f"{name} is not JSON")
 
 
+def _say_not_json(text: str, error: json.JSONDecodeError) -> str:
+    """Say it in the words of who wrote the file, of what is most often written that JSON does not have."""
+    rest = text[error.pos : error.pos + 2]
+    if rest in {"//", "/*"} or rest.startswith("#"):
+        return "it has no comments"
+    if rest.startswith("'"):
+        return "its texts and names stand in double quotes"
+    if rest[:1] in {"}", "]"} and text[: error.pos].rstrip().endswith(","):
+        return "a comma stands before this, and nothing follows it"
+    return error.msg[:1].lower() + error.msg[1:]
+
+
 def _parse_json(path: str, content: bytes) -> object:
     here = Place(file=path)
     if len(content) > _LIMIT:
@@ -199,7 +211,7 @@ def _parse_json(path: str, content: bytes) -> object:
     try:
         value: object = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        _refuse(place_of_offset(text, path, error.pos), f"this is not JSON: {error.msg}")
+        _refuse(place_of_offset(text, path, error.pos), f"this is not JSON: {_say_not_json(text, error)}")
     except _NotStrictError as error:
         _refuse(here, str(error))
     except RecursionError:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 import jsonschema_rs
 from jsonschema import validators
 
-from hookd.config.problems import ConfigInvalid, Problem
+from hookd.config.problems import ConfigInvalid, Problem, did_you_mean
 from hookd.config.schema import faults
 from hookd.config.schema.schemafiles import SchemaFile, SchemaReference, find_fragment, parse_schema_file, path_of
 from hookd.config.schema.shapes import Shape
@@ -252,7 +252,11 @@ class SchemaSet:
             best = error
             while best.context:
                 best = max(best.context, key=lambda inner: (len(inner.absolute_path), inner.validator != "type"))
-            self._report(file.place(tuple(error.absolute_path)), f"not a JSON Schema: {best.message}")
+            place, message = file.place(tuple(error.absolute_path)), f"not a JSON Schema: {faults.tell_rule(best)}"
+            allowed = cast("list[object]", best.validator_value) if best.validator == "enum" else []
+            known = [each for each in allowed if isinstance(each, str)]
+            hint = did_you_mean(best.instance, known) if isinstance(best.instance, str) else None
+            self.problems.append(Problem(place, message, "bad_schema", hint=hint))
         for pattern, at in file.patterns:
             if not _compiles(pattern):
                 self._report(file.place(at), _pattern_fault(pattern))

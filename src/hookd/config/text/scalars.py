@@ -43,6 +43,11 @@ class NumberInvalid(Exception):  # noqa: N818  a fact about the text
     """A number that cannot be kept; the message says why and shows nothing of it."""
 
 
+def is_text(text: str) -> bool:
+    """Whether a scalar is the text that it looks like, quoted or not: told at a glance, so not of every one that is."""
+    return text != "" and text[0] not in _MAY_BE_OTHER
+
+
 def parse_plain(text: str) -> str | int | float | bool | None:
     """Give the value of an unquoted scalar; raise NumberInvalid for one that JSON cannot hold."""
     if text and text[0] not in _MAY_BE_OTHER:

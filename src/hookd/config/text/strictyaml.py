@@ -10,7 +10,6 @@ Rules of this module:
 3. libyaml's composer recurses in C: 100,000 `[` overflow its stack and kill the process. The depth is therefore counted
    while it composes, in the one method that it calls on the way down.
 4. The cycle collector pauses meanwhile. It finds no garbage in 200,000 new nodes and takes 4/5 of the time to do so.
-5. The place of an aliased or merged value is where it is written, which is where a person has to edit.
 """
 
 from __future__ import annotations
@@ -18,27 +17,28 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from yaml._yaml import CParser  # what yaml.cyaml takes it from; only here it has a type
 from yaml.error import MarkedYAMLError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from hookd.config.problems import ConfigInvalid, Problem
-from hookd.config.text.scalars import NumberInvalid, parse_plain
+from hookd.config.text.document import Document, place_of
+from hookd.config.text.hidden import explain_hidden_key, explain_hidden_space
+from hookd.config.text.scalars import NumberInvalid, is_text, parse_plain
 from hookd.config.text.syntax import decode_text, explain_syntax, explain_tab
 from hookd.core.config import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hookd.config.text.document import Entries
+
 #: How deep mappings and lists may be nested.
 MAX_DEPTH: Final = 64
 #: How many values a file may hold, those that aliases repeat included.
 MAX_VALUES: Final = 100_000
-
-Path: TypeAlias = "tuple[str | int, ...]"
-_Entries: TypeAlias = "dict[str, tuple[Node, Node]]"
 
 
 class _Written(Enum):
@@ -75,60 +75,6 @@ class _Composer(CParser):
         self._depth -= 1
 
 
-class Document:
-    """A parsed file: `value` is made of dict, list, str, int, float, bool and None, and paths into it have places."""
-
-    __slots__ = ("_entries", "_root", "file", "text", "value")
-
-    def __init__(self, file: str, text: str, value: Any, root: Node | None, entries: dict[int, _Entries]) -> None:
-        self.file = file
-        self.text = text
-        self.value = value
-        self._root = root
-        self._entries = entries
-
-    def place(self, path: Path) -> Place:
-        """Give where the value at `path` stands; of its nearest ancestor that exists, if it does not."""
-        node = self._root
-        for _, node in self._walk(path):  # noqa: B007  the last one is what is wanted
-            pass
-        return _place_of(node, self.file)
-
-    def key_place(self, path: Path) -> Place:
-        """Give where the key of the value at `path` stands (the entry itself in a list); else as `place`."""
-        place = _place_of(self._root, self.file)
-        for key, node in self._walk(path):
-            place = _place_of(key or node, self.file)
-        return place
-
-    def drop_nodes(self) -> None:
-        """Forget where things stand. The nodes go piece by piece: freeing a million in one step stops all threads."""
-        entries, root = self._entries, self._root
-        self._entries, self._root = {}, None
-        while entries:
-            entries.popitem()
-        for branch in root.value if isinstance(root, MappingNode) else ():
-            inner = branch[1].value
-            while isinstance(inner, list) and inner:
-                inner.pop()
-
-    def _walk(self, path: Path) -> Iterator[tuple[Node | None, Node]]:
-        """Give the key node (in mappings) and the value node of each step of `path`, as far as it exists."""
-        node = self._root
-        for step in path:
-            if isinstance(node, MappingNode):
-                found = self._entries.get(id(node), {}).get(str(step))
-                if found is None:
-                    return
-                key, node = found
-                yield key, node
-            elif isinstance(node, SequenceNode) and isinstance(step, int) and 0 <= step < len(node.value):
-                node = node.value[step]
-                yield None, node
-            else:
-                return
-
-
 def parse_yaml(content: bytes, file: str) -> Document:
     """Read one file strictly. `file` is what its places call it. An empty file is an empty mapping.
 
@@ -153,7 +99,7 @@ def _compose(text: str, file: str) -> Node | None:
     except MarkedYAMLError as error:
         raise ConfigInvalid([explain_syntax(error, text, file)], {file: text}) from None
     except _TooDeep as error:
-        raise ConfigInvalid([Problem(_place_of(error.node, file), *_TOO_DEEP)], {file: text}) from None
+        raise ConfigInvalid([Problem(place_of(error.node, file), *_TOO_DEEP)], {file: text}) from None
     finally:
         composer.dispose()
     if isinstance(root, ScalarNode) and not root.value and _is_plain(root):
@@ -182,10 +128,12 @@ class _Builder:
 
     def __init__(self, file: str, text: str) -> None:
         self.problems: list[Problem] = []
-        self.entries: dict[int, _Entries] = {}
+        self.entries: dict[int, Entries] = {}
         self._file = file
         self._lines = text.splitlines()
         self._may_have_tags = "!" in text
+        # Nothing can be wrong then with a scalar that is no number, and most scalars of most files are such.
+        self._is_simple = text.isascii() and not self._may_have_tags and "\t" not in text
         self._count = 0
         self._above: set[int] = set()  # the collections that are being built, to notice one inside itself
         self._merging: set[int] = set()  # the same for mappings whose `<<` is being followed
@@ -202,12 +150,14 @@ class _Builder:
         return None
 
     def _report(self, node: Node, message: str, code: str, also: Place | None = None) -> None:
-        self.problems.append(Problem(_place_of(node, self._file), message, code, also=also))
+        self.problems.append(Problem(place_of(node, self._file), message, code, also=also))
 
     def _build(self, node: Any) -> Any:
         self._count += 1
         if self._count > MAX_VALUES:
             raise OverflowError
+        if self._is_simple and type(node) is ScalarNode and is_text(node.value):
+            return node.value
         self._refuse_tag(node)
         if isinstance(node, ScalarNode):
             return self._build_scalar(node)
@@ -232,30 +182,38 @@ class _Builder:
         first, last = node.start_mark.line, node.end_mark.line
         for number in range(first + 1, last + 1) if last > first else ():
             # A plain text that runs over lines swallows a tab, and with it what was meant to be a key or an entry.
-            line = self._lines[number] if number < len(self._lines) else ""
+            line = self._line(number)
             if "\t" in line[: len(line) - len(line.lstrip())]:
                 self.problems.append(explain_tab(Place(file=self._file, line=number + 1), line))
+        if not text.isascii():
+            begins = not self._line(first)[: node.start_mark.column].strip(" -")
+            for number in range(first if begins else first + 1, last + 1):
+                hidden = explain_hidden_space(self._line(number), self._file, number + 1)
+                self.problems += [hidden] if hidden else []
         try:
             return parse_plain(text)
         except NumberInvalid as error:
             self._report(node, str(error), "bad_number")
             return None
 
+    def _line(self, number: int) -> str:
+        return self._lines[number] if number < len(self._lines) else ""
+
     def _refuse_tag(self, node: Any) -> None:
         if not isinstance(node.tag, _Written):
             self._report(node, "tags are not used here; a value is what it looks like", "tag")
         elif self._may_have_tags and node.tag is not _Written.QUOTED:
             # The lone `!` is resolved away by libyaml; it can be seen in the text only.
-            line = self._lines[node.start_mark.line] if node.start_mark.line < len(self._lines) else ""
-            if line[node.start_mark.column : node.start_mark.column + 1] == "!":
+            begins = self._line(node.start_mark.line)[node.start_mark.column :]
+            if begins.startswith("!"):
                 self._report(node, "tags are not used here; a value is what it looks like", "tag")
 
-    def _entries_of(self, node: MappingNode) -> _Entries:
+    def _entries_of(self, node: MappingNode) -> Entries:
         """Give the entries of a mapping by key: its own, which win, and those that `<<` brings, in written order."""
         known = self.entries.get(id(node))
         if known is not None:
             return known
-        own: _Entries = {}
+        own: Entries = {}
         merge: tuple[Node, Node] | None = None
         for key, value in node.value:
             name = self._name_of(key)
@@ -268,46 +226,55 @@ class _Builder:
                     f"the key `{name}` stands twice in this mapping" if len(name) <= _SHOWN else "a key stands twice"
                 )
                 hint = "; write `<<: [*one, *other]`" if is_merge else ""
-                self._report(key, shown + hint, "duplicate_key", also=_place_of(before[0], self._file))
+                self._report(key, shown + hint, "duplicate_key", also=place_of(before[0], self._file))
             elif is_merge:
                 merge = own[name] = (key, value)
             else:
                 own[name] = (key, value)
         if merge is not None:
             self._merging.add(id(node))
-            own = self._merge(own, merge[1])
+            own = self._merge(own, *merge)
             self._merging.discard(id(node))
         self.entries[id(node)] = own
         return own
 
     def _name_of(self, key: Any) -> str | None:
+        if self._is_simple and type(key) is ScalarNode and is_text(key.value):
+            return cast("str", key.value)
         self._refuse_tag(key)
         if not isinstance(key, ScalarNode):
-            self._report(key, "a key is a text, not a list or a mapping", "key_not_text")
+            message = "a key is a text, not a list or a mapping"
+            if self._line(key.start_mark.line)[: key.start_mark.column + 1].endswith("{{"):
+                message = "a text that begins with `{` must be in quotes; a template is written $(data.id)"
+            self._report(key, message, "key_not_text")
             return None
         try:
             name = parse_plain(key.value) if _is_plain(key) else key.value
         except NumberInvalid:
             name = 0  # which is what it looks like
         if isinstance(name, str):
+            hidden = None
+            if not name.isascii() and _is_plain(key):
+                hidden = explain_hidden_key(name, place_of(key, self._file), self._line(key.start_mark.line))
+            self.problems += [hidden] if hidden else []
             return name
         kind = "true or false" if isinstance(name, bool) else "null" if name is None else "a number"
         self._report(key, f"YAML reads this key as {kind}: quote it", "key_not_text")
         return None
 
-    def _merge(self, own: _Entries, source: Node) -> _Entries:
+    def _merge(self, own: Entries, key: Node, source: Node) -> Entries:
         """Put the entries of `<<: source` where it stands. The first of several sources wins, as in YAML 1.1."""
-        merged: _Entries = {}
+        merged: Entries = {}
         sources = source.value if isinstance(source, SequenceNode) else [source]
         for one in sources:
             if not isinstance(one, MappingNode):
-                self._report(one, "`<<` takes a mapping or a list of mappings", "bad_merge")
+                self._report_merge(key, one, "`<<` takes a mapping or a list of mappings", "bad_merge")
             elif id(one) in self._merging or id(one) in self._above:
-                self._report(one, "this value contains itself through `<<`", "cycle")
+                self._report_merge(key, one, "this value contains itself through `<<`", "cycle")
             else:
                 for name, entry in self._entries_of(one).items():
                     merged.setdefault(name, entry)
-        entries: _Entries = {}
+        entries: Entries = {}
         for name, entry in own.items():
             if entry[1] is source and name == "<<":
                 entries.update((key, value) for key, value in merged.items() if key not in own)
@@ -315,13 +282,14 @@ class _Builder:
                 entries[name] = entry
         return entries
 
+    def _report_merge(self, key: Node, source: Node, message: str, code: str) -> None:
+        """Report what `<<` brings: at the `<<`, since a person edits there, unless it is written behind it."""
+        if source.start_mark.index > key.start_mark.index:
+            self._report(source, message, code)
+        else:  # an alias, of which libyaml tells where its anchor stands
+            self._report(key, message, code, also=place_of(source, self._file))
+
 
 #: A longer key is not repeated in a message.
 _SHOWN = 80
 _TOO_DEEP = (f"values are nested more than {MAX_DEPTH} deep", "too_deep")
-
-
-def _place_of(node: Node | None, file: str) -> Place:
-    if node is None:
-        return Place(file=file)
-    return Place(file=file, line=node.start_mark.line + 1, column=node.start_mark.column + 1)

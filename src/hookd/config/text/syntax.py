@@ -13,6 +13,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from hookd.config.problems import ConfigInvalid, Problem
+from hookd.config.text.hidden import explain_hidden
+from hookd.config.text.slips import explain_slip
 from hookd.core.config import Place
 from hookd.core.units import MIB
 
@@ -27,6 +29,8 @@ MAX_FILE_BYTES: Final = MIB
 _CONTROL = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]",
 )
+_ORDINARY: Final = bytes([*b"\t\n\r", *range(0x20, 0x7F)])
+_MARKS: Final = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?=[ \r\n]|\Z)", re.MULTILINE)
 _NO_PLAIN_START = frozenset("%@`")
 
@@ -34,8 +38,8 @@ _NO_PLAIN_START = frozenset("%@`")
 _UNFINISHED: Final = {
     "did not find expected ',' or ']'": "this `[` is never closed, or a comma or quotes are missing in it",
     "did not find expected ',' or '}'": "this `{` is never closed, or a comma or quotes are missing in it",
-    "found unexpected end of stream": "the quotes that open here are never closed",
     "could not find expected ':'": "this should be a key, and has no `:` behind it",
+    "found unexpected end of stream": "the quotes that open here are never closed",
 }
 
 # What libyaml (0.2) says, and what it means; the place is that of the problem.
@@ -97,6 +101,9 @@ def decode_text(content: bytes, file: str) -> str:
         before = content[mark : mark + error.start].decode("utf-8", "replace")
         message = "this byte is not UTF-8; save the file as UTF-8"
         raise ConfigInvalid([Problem(_place_after(before, file), message, "not_utf8")]) from None
+    # Nearly every file is of these characters alone, and holds no such line: that takes a tenth of the search.
+    if not content.translate(None, _ORDINARY) and not any(mark in text for mark in _MARKS):
+        return text
     problems = _find_conflicts(text, file)
     problems += [
         Problem(
@@ -118,21 +125,44 @@ def explain_syntax(error: MarkedYAMLError, text: str, file: str) -> Problem:
     said = error.problem or "unknown reason"
     lines = text.splitlines()
     line = lines[place.line - 1] if place.line <= len(lines) else ""
-    if "\t" in line[: len(line) - len(line.lstrip())] or "tab character" in said:
-        return explain_tab(place, line)
+    known = _explain_spaces(lines, place, start, said)
+    known = known or explain_slip(said, lines, start if said == "could not find expected ':'" else place)
+    if known is not None:
+        return known
     character = line[place.column - 1 : place.column]
     if said == "found character that cannot start any token" and character in _NO_PLAIN_START:
         named = "a backtick" if character == "`" else f"`{character}`"
         return Problem(place, f"a text that begins with {named} must be in quotes", "yaml_syntax")
+    return _explain_said(said, error.context or "", place, start, is_inside=place.line <= len(lines))
+
+
+def _explain_said(said: str, context: str, place: Place, start: Place, *, is_inside: bool) -> Problem:
+    """Translate a complaint. `start` is where what it is about begins; `is_inside`: the file does not end there."""
     if said == "but found another document":
         return Problem(place, "a config file holds one YAML document; this begins a second one", "several_documents")
     if said == "second occurrence":
-        return Problem(place, "the same anchor stands twice", "yaml_syntax", also=start)
+        message = f"the same anchor stands twice, first in line {start.line}"
+        return Problem(place, message, "yaml_syntax")
     if said in _UNFINISHED or said in _MEANINGS:
-        return Problem(start if said in _UNFINISHED else place, (_UNFINISHED | _MEANINGS)[said], "yaml_syntax")
+        if said not in _UNFINISHED:
+            return Problem(place, _MEANINGS[said], "yaml_syntax")
+        also = place if is_inside and said.startswith("did not find") else None
+        return Problem(start, _UNFINISHED[said], "yaml_syntax", also=also)
     # Most often the `*` of `events: [*]`; the place to look at is where the alias, anchor or tag began.
-    meaning = next((it for begin, it in _WHILE.items() if (error.context or "").startswith(begin)), None)
+    meaning = next((it for begin, it in _WHILE.items() if context.startswith(begin)), None)
     return Problem(start if meaning else place, meaning or f"this is not YAML: {said}", "yaml_syntax")
+
+
+def _explain_spaces(lines: list[str], place: Place, start: Place, said: str) -> Problem | None:
+    """Say that what stands where YAML has spaces is none."""
+    line = lines[place.line - 1] if place.line <= len(lines) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())] or "tab character" in said:
+        return explain_tab(place, line)
+    # Also in the line above: what is no key there makes a text of two lines.
+    above = next((it for it in range(min(place.line - 1, len(lines)), 0, -1) if lines[it - 1].strip()), 0)
+    numbers = dict.fromkeys(it for it in (place.line, start.line, above) if 1 <= it <= len(lines))
+    found = (explain_hidden(lines[number - 1], place.file, number) for number in numbers)
+    return next((problem for problem in found if problem is not None), None)
 
 
 def explain_tab(place: Place, line: str) -> Problem:

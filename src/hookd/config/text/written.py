@@ -16,7 +16,7 @@ from hookd.core.config import Reference, ReferenceKind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from hookd.config.text.strictyaml import Document
+    from hookd.config.text.document import Document
     from hookd.core.config import Place, Text
 
 Steps = tuple[str | int, ...]
