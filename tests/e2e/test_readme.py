@@ -1,4 +1,4 @@
-"""The README's five minutes, command by command, as a new user types them."""
+"""The README's five minutes, command by command, as a new user types them; and that every command of it is run."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from hookd.cli.main import _VERBS, cli
 from tests.e2e.house import ROOT
+from tests.e2e.readme import BLOCKS, README, block, commands, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.e2e.house import Daemon, Receiver
 
-README = (ROOT / "README.md").read_text()
-
-
-def block(name: str) -> str:
-    """Give the block of code that stands under `<!-- ci: NAME -->`."""
-    found = re.search(rf"<!-- ci: {name} -->\n```[a-z]+\n(.*?)```", README, re.DOTALL)
-    assert found is not None, name
-    return found[1]
+#: What cannot be run, and why.
+NOT_RUN = {
+    "dmesg": "it is the kernel's",
+    "systemctl edit hookd": "it opens an editor",
+    "pip install ./hookd": "the first block of all does it, from within",
+}
 
 
 def free_port() -> int:
@@ -69,43 +70,75 @@ def test_the_first_five_minutes(tmp_path: Path) -> None:
 
 
 def test_the_two_commands_are_one_line_each() -> None:
-    for name in ("demo", "tests"):
-        assert len(block(name).strip().splitlines()) == 1
+    for mark in ("demo", "tests"):  # .ci/run runs them
+        assert len(block(mark).strip().splitlines()) == 1
+
+
+def test_every_command_of_the_readme_is_run() -> None:
+    """What a test runs it has asked for by its words: `block("…")`, `lines_of("…")`, `told("…")`."""
+    sources = "".join(each.read_text() for each in (ROOT / "tests").rglob("test_*.py"))
+    if not (ROOT / ".ci/run").is_file():
+        pytest.skip("this is no checkout: .ci is missing")
+    run = (ROOT / ".ci/run").read_text()
+    for each in BLOCKS:
+        if each.language == "yaml" and each.mark is None:
+            continue  # files of others: what is to be run in them is among the commands
+        assert each.mark is not None, f"no test knows this block, it has no `<!-- ci: … -->`:\n{each.text}"
+        asked = (f'block("{each.mark}")', f'lines_of("{each.mark}")')
+        assert any(words in sources for words in asked) or f'"$(readme {each.mark})"' in run, each.mark
+    for command in commands():
+        verb = command.removeprefix("hookd ")
+        named = verb in _VERBS  # a verb that is spoken of: `hookd VERB --help` is run of each
+        assert named or command in NOT_RUN or f'told("{command}")' in sources, f"nobody runs `{command}`"
+    assert set(NOT_RUN) <= commands()
+
+
+def test_every_verb_tells_all_of_itself() -> None:
+    for verb in _VERBS:
+        words = told("hookd VERB --help").replace("VERB", verb).split()
+        shown = CliRunner().invoke(cli, words[1:], prog_name="hookd")
+        assert (shown.exit_code, f"Usage: hookd {verb} " in shown.output) == (0, True), shown.output
 
 
 def test_every_verb_is_named() -> None:
-    from hookd.cli.main import _VERBS
-
     for verb in _VERBS:
         assert re.search(rf"\b{verb}\b", README), verb
 
 
 @pytest.mark.parametrize(
-    ("name", "program"), [("python", [sys.executable, "-"]), ("php", ["php"]), ("shell", ["bash", "-eu"])]
+    ("text", "program"),
+    [
+        pytest.param(block("python"), [sys.executable, "-"], id="python"),
+        pytest.param(block("php"), ["php"], id="php"),
+        pytest.param(block("shell"), ["bash", "-eu"], id="shell"),
+        pytest.param(block("send"), ["bash", "-eu"], id="send"),
+    ],
 )
 def test_how_to_send_an_event(
-    name: str, program: list[str], daemon_of: Callable[..., Daemon], tmp_path: Path, receiver: Receiver
+    text: str, program: list[str], daemon_of: Callable[..., Daemon], tmp_path: Path, receiver: Receiver
 ) -> None:
-    if shutil.which(program[0]) is None or (name == "shell" and shutil.which("socat") is None):
+    if shutil.which(program[0]) is None or ("socat" in text and shutil.which("socat") is None):
         pytest.skip(f"needs {program[0]} and socat")
     schema = "{type: object, required: [id], properties: {id: {type: integer}}}"
     daemon = daemon_of(
         f"event_types: {{user.updated: {{schema: user.yaml}}}}\n"
-        f"webhooks: {{one: {{url: '{receiver.url}', events: [user.updated], allow_networks: [127.0.0.0/8]}}}}\n"
+        f"webhooks: {{one: {{url: '{receiver.url}', events: [user.updated], tenant: '*',"
+        " allow_networks: [127.0.0.0/8]}}\n"
     )
     (tmp_path / "user.yaml").write_text(schema)
     daemon.start()
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    text = block(name).replace("/run/hookd/events.sock", daemon.socket)
-    text = text.replace("hookd send", f"hookd send --socket {daemon.socket}")
+    text = text.replace("/run/hookd/events.sock", daemon.socket)
 
     def send(text: str) -> subprocess.CompletedProcess[bytes]:
-        environ = {**os.environ, "PATH": path}
+        environ = {**os.environ, "PATH": path, "HOOKD_SOCKET": daemon.socket}
         return subprocess.run(program, input=text.encode(), capture_output=True, timeout=60, check=False, env=environ)
 
     good = send(text)
     assert good.returncode == 0, good.stderr.decode() + good.stdout.decode()
     assert receiver.wait(1)[0].json()["data"] == {"id": 1}
+    if "--output json" in text:  # the reply is what the README says
+        assert f"`{good.stdout.decode().strip()}`" in README
     bad = send(text.replace('"id": 1', '"id": "one"').replace('"id" => 1', '"id" => "one"').replace('"42"', '"43"'))
     assert b"schema_invalid" in bad.stdout + bad.stderr
     assert b"/data/id" in bad.stdout + bad.stderr

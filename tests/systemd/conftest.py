@@ -13,21 +13,38 @@ from tests.systemd.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 #: Set where the tests must run (in CI): a machine that cannot be had is a failure then, and not a reason to skip.
 REQUIRED = "HOOKD_TEST_SYSTEMD"
 
 
 @pytest.fixture(scope="session")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Give a machine that has booted, with hookd from its wheel, its units, and a few users."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give hookd's wheel, where there can be machines for it."""
     reason = why_not()
     if reason is not None:
         assert not os.environ.get(REQUIRED), f"${REQUIRED} is set, but a machine {reason}"
         pytest.skip(f"a systemd of its own {reason}")
-    folder = tmp_path_factory.mktemp("machine")
-    machine = Machine(folder, build_wheel(folder, ROOT))
+    return build_wheel(tmp_path_factory.mktemp("wheel"), ROOT)
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Machine]:
+    """Give a machine that has booted, with hookd from its wheel, its units, and a few users."""
+    machine = Machine(tmp_path_factory.mktemp("machine"), wheel)
     try:
+        yield machine
+    finally:
+        machine.end()
+
+
+@pytest.fixture
+def bare(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Machine]:
+    """Give a machine of one's own, on which nobody has installed hookd."""
+    machine = Machine(tmp_path_factory.mktemp("bare"), wheel)
+    try:
+        machine.run("rm", "-r", "/opt/hookd")
         yield machine
     finally:
         machine.end()

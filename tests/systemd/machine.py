@@ -60,7 +60,7 @@ class Machine:
         base.mkdir()
         cgroups = find_cgroups()
         assert cgroups is not None
-        self._cgroup = cgroups / f"hookd-test-{os.getpid()}"
+        self._cgroup = cgroups / f"hookd-test-{os.getpid()}-{folder.name}"
         self._cgroup.mkdir()
         self._log = (folder / "boot.log").open("w+b")
         deps = next(path for path in sys.path if path.endswith("site-packages"))
