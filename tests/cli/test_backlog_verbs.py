@@ -74,6 +74,7 @@ def test_a_redrive_goes_on_and_means_nothing_that_died_since(body: dict[str, obj
         (replay_command, ["crm"]),
         (replay_command, ["crm", "--webhook", "sales", "--all"]),
         (replay_command, ["crm", "--since", "1h", "--until", "2h"]),
+        (redrive_command, ["crm", "--since", "1h", "--until", "2h"]),
         (redrive_command, ["--dry-run"]),
         (redrive_command, ["crm", "--all", "--dry-run"]),
         (suspend_command, []),

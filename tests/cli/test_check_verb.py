@@ -176,6 +176,14 @@ def test_github_shows_annotations_beside_the_line(tmp_path: Path) -> None:
     assert second == f"::error file=hookd.yaml,line=8,col=18,title=hookd bad_value::{told}"
 
 
+def test_github_and_sarif_tell_the_second_place_by_what_it_is(tmp_path: Path) -> None:
+    write(tmp_path, "version: 1\nwebhooks:\n  crm: {url: 'https://x.example/', events: [a, b, a]}\n")
+    _, out, _ = hookd("check", "--output", "github", cwd=tmp_path)
+    assert out.endswith("stands twice in `events`%0Afirst defined here: hookd.yaml:3:45\n")
+    (result,) = json.loads(hookd("check", "--output", "sarif", cwd=tmp_path)[1])["runs"][0]["results"]
+    assert result["relatedLocations"][0]["message"] == {"text": "first defined here"}
+
+
 def test_what_a_file_says_makes_no_command_of_github(tmp_path: Path) -> None:
     top = tmp_path / "a,b:c%d"
     top.mkdir()
@@ -277,8 +285,11 @@ def test_junit_of_a_broken_config_fails(tmp_path: Path) -> None:
 
 def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     code, _, err = hookd("check", "--junit", "not/there.xml", cwd=write(tmp_path, TESTED))
-    assert code == 77
-    assert "cannot write not/there.xml: No such file or directory" in err
+    assert code == 2
+    assert "cannot write not/there.xml: there is no directory not; make it first" in err
+    code, _, err = hookd("check", "--junit", ".", cwd=tmp_path)
+    assert code == 2
+    assert "cannot write .: this is a directory" in err
 
 
 # --------------------------------------------------------------------------- live

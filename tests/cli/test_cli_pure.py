@@ -245,12 +245,29 @@ def test_the_screen_begins_with_what_needs_a_look() -> None:
     assert "".join(row["webhook"] for row in sort_rows(rows)) == "dceba"
 
 
+def test_of_a_store_that_is_silent_no_figures_are_made_up() -> None:
+    whole = {"version": "1", "pid": 1, "started_at": "2026-11-21T16:00:00Z", "healthy": False, "revision": "abc"}
+    whole |= {"webhooks": 1, "applied_at": "2026-11-21T16:00:00Z", "in_flight": 3, "config_rejected": None}
+    whole |= {"last_good": False, "restart_required": [], "backlog": [], "store_silent": "it does not answer"}
+    whole |= dict.fromkeys(("pending", "held", "dead", "delivered"))
+    lines = render_head(whole)
+    assert lines[0].endswith("needs a person")
+    assert lines[2:] == ["in flight 3; the backlog is not known", "it does not answer"]
+
+
 @pytest.mark.parametrize("count", [0, 1, MOST_PROBLEMS, 1200])
 def test_a_screen_has_room_for_so_many_problems_only(count: int) -> None:
     problem = {"file": "hookd.yaml", "line": 1, "column": 2, "message": "no"}
     whole = {"version": "1", "pid": 1, "started_at": "2026-11-21T16:00:00Z", "healthy": not count, "revision": "abc"}
     whole |= {"webhooks": 1, "applied_at": "2026-11-21T16:00:00Z", "pending": 0, "held": 0, "in_flight": 0}
-    whole |= {"delivered": 0, "dead": 0, "last_good": False, "restart_required": [], "backlog": []}
+    whole |= {
+        "delivered": 0,
+        "dead": 0,
+        "last_good": False,
+        "restart_required": [],
+        "backlog": [],
+        "store_silent": None,
+    }
     lines = render_head({**whole, "config_rejected": {"problems": [problem] * count} if count else None})
     assert ", 1 webhook, " in lines[1]
     assert lines.count("  hookd.yaml:1:2: no") == min(count, MOST_PROBLEMS)

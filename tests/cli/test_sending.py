@@ -301,6 +301,9 @@ async def test_a_pipe_is_opened_once_and_nothing_of_it_is_lost(tmp_path: Path) -
         open_source(str(tmp_path / "none"))
     with pytest.raises(CliError, match="there is no such file"):
         open_source("nul\0")
+    with pytest.raises(CliError, match="this is an event and no file") as caught:
+        open_source('{"type": "a", "data": "hunter2"}')
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_file_that_is_neither_is_told_with_the_place(tmp_path: Path) -> None:

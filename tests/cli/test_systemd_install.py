@@ -116,6 +116,24 @@ def test_a_config_that_is_there_is_the_users(tmp_path: Path, control: str, made:
 
 
 @pytest.mark.parametrize(
+    ("inlets", "listen"),
+    [
+        ("{http: 10.0.0.7:9000, tokens: [{credential: t}]}", ["10.0.0.7:9000"]),
+        ("{http: '[::1]:9000', tokens: none}, {http: 127.0.0.1:0, tokens: none}", ["[::1]:9000"]),
+        ("{http: localhost:9000, tokens: none}, {http: 10.0.0.7:81, tokens: []}", ["127.0.0.1:9000", "10.0.0.7:81"]),
+        ("{unix: in.sock}, {http: events.example.com:80, tokens: [{credential: t}]}, {http: 80}", ["127.0.0.1:8480"]),
+    ],
+)
+def test_the_port_for_events_is_the_configs(tmp_path: Path, inlets: str, listen: list[str]) -> None:
+    config = tmp_path / "etc/hookd/hookd.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"version: 1\ndaemon: {{inlets: [{inlets}]}}\nwebhooks: {{}}\n")
+    assert install(tmp_path)[0] == 0
+    unit = (tmp_path / "etc/systemd/system/hookd-http.socket").read_text()
+    assert re.findall(r"^ListenStream=(.*)$", unit, re.MULTILINE) == listen
+
+
+@pytest.mark.parametrize(
     ("options", "program", "code", "says"),
     [
         ((), "opt/hookd", 2, "--hookd opt/hookd"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -245,6 +246,11 @@ def test_reload_says_what_is_wrong_and_what_runs(asked: Any) -> None:
     assert (code, out) == (78, "")
     assert f"{daemon.config}:" in err
     assert "keeps running" in err
+    # The line and its caret, as `check` shows them.
+    assert re.search(r"\n +[0-9]+ \| .*\}\n +\| +\^", err)
+    shown = err.partition("`hookd explain ")[0]
+    assert shown
+    assert hookd("check", "--config", daemon.config)[2].startswith(shown)
     # The daemon is still found by its config, although that is no YAML any more.
     code, out, err = hookd("status", "--config", daemon.config)
     assert (code, err) == (1, "")

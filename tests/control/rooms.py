@@ -45,6 +45,7 @@ class Room:
     woken: int = 0
     removals_allowed: list[bool] = field(default_factory=list)
     files: Snapshot | None = None
+    ill: str | None = None
 
     def lent(self) -> Lent:
         numbers = count(1)
@@ -72,6 +73,7 @@ class Room:
             suspend=self.suspend,
             resume=self.resume,
             files=lambda: self.files,
+            ill=lambda: self.ill,
         )
 
     async def bind(self) -> None:
@@ -140,9 +142,11 @@ async def open_room(folder: Path, config: Config) -> AsyncIterator[Room]:
     async with httpx.AsyncClient(transport=transport, base_url="http://control", trust_env=False) as client:
         room = Room(config, client)
         await room.bind()
-        handler = asgi_handler(build_app(Service(room.lent())))
+        service = Service(room.lent())
+        handler = asgi_handler(build_app(service))
         listener = open_unix_listener(path, 0o600)
         async with trio.open_nursery() as nursery:
+            await nursery.start(service.patience.serve)
             await nursery.start(_serve, handler, listener)
             yield room
             nursery.cancel_scope.cancel()

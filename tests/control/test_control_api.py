@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import textwrap
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+import trio.testing
 
 from hookd.config.load import load_config
-from hookd.control.reloading import Fault, Reloaded
+from hookd.config.problems import Problem
+from hookd.control import patience
+from hookd.control.reloading import Reloaded
 from hookd.core.config import Place
 from hookd.core.instants import format_instant
 from hookd.core.model import Delivered, Event, Exchange
@@ -97,9 +100,19 @@ async def test_a_mistyped_webhook_is_found(tmp_path: Path, config: Config, path:
 
 async def test_what_the_api_does_not_have_is_a_problem_too(tmp_path: Path, config: Config) -> None:
     async with open_room(tmp_path, config) as room:
-        assert (await room.get("/v2/x"))[0] == 404
-        assert (await room.post("/v1/status"))[0] == 405
-        assert (await room.get("/v1/reload"))[0] == 405
+        for (status, problem), expected in (
+            (await room.get("/v2/x"), (404, "not_found")),
+            (await room.post("/v1/status"), (405, "method_not_allowed")),
+            (await room.get("/v1/reload"), (405, "method_not_allowed")),
+            (await room.post("/v1/reload", b"["), (400, "bad_request")),
+            (await room.get("/v1/status/crn"), (404, "not_found")),
+            (await room.get("/v1/attempts", tipe="x"), (422, "unprocessable_content")),
+            (await room.get("/v1/attempts", type="user.*"), (422, "unprocessable_content")),
+            (await room.post("/v1/redrive", b'{"type": "user.*"}'), (422, "unprocessable_content")),
+        ):
+            assert (status, problem["code"]) == expected
+            assert (problem["type"], problem["status"]) == ("about:blank", status)
+            assert problem["title"].lower().replace(" ", "_") == problem["code"]
 
 
 # --------------------------------------------------------------------------- status
@@ -125,13 +138,61 @@ async def test_status_counts_and_says_when_a_person_is_needed(tmp_path: Path, co
         assert row == whole["backlog"][2]
 
 
+async def test_a_store_that_does_not_answer_holds_nobody_up(
+    tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE_S", 0.2)
+    async with open_room(tmp_path, config) as room:
+        answer, asked, read = trio.Event(), 0, room.store.read
+
+        async def hang(*what: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            await answer.wait()
+            return await read(*what)
+
+        monkeypatch.setattr(room.store, "read", hang)
+        status, whole = await room.get("/v1/status")
+        assert (status, whole["healthy"], whole["pending"], whole["backlog"]) == (200, False, None, [])
+        assert (whole["in_flight"], whole["webhooks"]) == (0, 3)  # what is known without it
+        assert "the store has not answered for 0 s" in whole["store_silent"]
+        # One question is out, and no other is asked.
+        status, problem = await room.get("/v1/status/plain")
+        assert (status, asked) == (503, 1)
+        assert "the disk hangs" in problem["detail"]
+        answer.set()
+        await trio.testing.wait_all_tasks_blocked()
+        _, whole = await room.get("/v1/status")
+        assert (whole["healthy"], whole["pending"], whole["store_silent"]) == (True, 0, None)
+
+
+async def test_a_writer_that_is_stuck_needs_a_person(tmp_path: Path, config: Config) -> None:
+    async with open_room(tmp_path, config) as room:
+        room.ill = "the store's writer has been at one batch for 31 s"
+        _, whole = await room.get("/v1/status")
+        assert (whole["healthy"], whole["pending"], whole["store_silent"]) == (False, 0, room.ill)
+
+
 async def test_refused_files_need_a_person(tmp_path: Path, config: Config) -> None:
     async with open_room(tmp_path, config) as room:
-        fault = Fault(place=Place(file="hookd.yaml", line=3, column=5), message="unknown key", code="unknown_key")
+        also = Place(file="hookd.yaml", line=1, column=1)
+        place = Place(file="hookd.yaml", line=3, column=5)
+        fault = Problem(place, "unknown key", "unknown_key", expected="one of name", hint="name", also=also)
         room.rejected = room.reloaded = Reloaded(changed=False, revision="r", problems=(fault,))
         _, whole = await room.get("/v1/status")
         assert whole["healthy"] is False
-        problem = {"file": "hookd.yaml", "line": 3, "column": 5, "code": "unknown_key", "message": "unknown key"}
+        problem = {
+            "file": "hookd.yaml",
+            "line": 3,
+            "column": 5,
+            "severity": "error",
+            "code": "unknown_key",
+            "message": "unknown key",
+            "expected": "one of name",
+            "hint": "name",
+            "also": {"file": "hookd.yaml", "line": 1, "column": 1},
+            "notes": [],
+        }
         assert whole["config_rejected"]["problems"] == [problem]
         status, reloaded = await room.post("/v1/reload")
         assert (status, reloaded["problems"]) == (200, [problem])

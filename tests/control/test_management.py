@@ -113,6 +113,9 @@ def test_a_tenant_may_leave_its_own_name_out_and_reaches_no_other() -> None:
         ({"events": ["a", "hookd.*"]}, [("/events/1", "unknown_event_type")]),
         ({"events": [{"event": "hookd.webhook.suspended"}]}, [("/events/0", "unknown_event_type")]),
         ({"events": ["a"] * 201}, [("/events", "bad_value")]),
+        ({"test_event": {"type": "a", "tenant": "zeta"}}, [("/test_event/tenant", "bad_value")]),
+        ({"test_event": {"type": "a", "tenant": 5}}, [("/test_event/tenant", "bad_value")]),
+        ({"test_event": {"type": "a", "tenant": "acme"}}, []),
         ({"test_event": {"data": [{"k" * 501: 1}]}}, [("/test_event/data/0", "bad_name")]),
     ],
 )

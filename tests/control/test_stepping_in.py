@@ -110,6 +110,7 @@ async def test_a_webhook_that_left_the_files_can_be_resumed(tmp_path: Path, conf
         ("old/replay", b'{"dry_run":true}', 422),
         ("old/replay", b'{"all":true,"since":1}', 422),
         ("old/replay", b'{"since":"x"}', 422),
+        ("old/replay", b'{"type":"*.new"}', 422),
         ("old/replay", b'{"since":1,"dry_run":1}', 422),
         ("old/replay", b'{"since":1,"after":true}', 422),
         ("old/replay", b'{"webhook":"old","since":1}', 422),
@@ -177,6 +178,9 @@ async def test_it_is_narrowed_by_time_tenant_and_type(tmp_path: Path, config: Co
             ({"tenant": "acme"}, 0),
             ({"type": "other"}, 0),
             ({"type": "free"}, 4),
+            ({"type": "fr*"}, 4),
+            ({"type": "*"}, 4),
+            ({"type": "other*"}, 0),
         ]
         for body, count in cases:
             assert (await ask(room, "/v1/webhooks/old/replay", **body, dry_run=True))["new"] == count, body

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
+import jsonschema_rs
 
 if TYPE_CHECKING:
     import ssl
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 HOOKD = [sys.executable, "-m", "hookd"]
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 30.0
-LOG_SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "schemas/log.schema.json").read_text()))
+_LOG_LINES = json.loads((ROOT / "schemas/log.schema.json").read_text())
+LOG_SCHEMA = jsonschema.Draft202012Validator(_LOG_LINES)
+#: The same, in microseconds: some tests log tens of thousands of lines.
+_QUICKLY = jsonschema_rs.Draft202012Validator(_LOG_LINES)
 
 
 def hookd(
@@ -228,8 +232,10 @@ class Daemon:
             self.kill()
         assert b"Traceback" not in self.stderr, self.stderr.decode()
         for line in self.lines:
+            if _QUICKLY.is_valid(line):
+                continue
             faults = [f"{fault.json_path}: {fault.message}" for fault in LOG_SCHEMA.iter_errors(line)]
-            assert not faults, (line, faults)
+            raise AssertionError(line, faults)
 
     def send(self, *events: dict[str, Any] | bytes) -> list[dict[str, Any]]:
         """Send events over one connection, pipelined; give the replies."""

@@ -67,6 +67,27 @@ def test_a_webhook_of_the_api_survives_the_loss_of_the_disk(house: House, receiv
     assert "not put back: 1 webhook of the API: the config names no managed_dir for them\n" in out
 
 
+def test_a_secret_that_stands_elsewhere_now_is_told(house: House, tmp_path: Path) -> None:
+    definition = {"name": "Orders", "url": "https://example.com/hooks", "events": ["run.finish"]}
+    assert house.curl("PUT", "/v1/webhooks/orders", definition).status == 201
+    copy = tmp_path / "copies.db"
+    assert hookd("backup", copy, "--config", house.config)[0] == 0
+    assert house.daemon.stop() == 0
+    assert "mended" not in hookd("restore", copy, "--config", house.config)[1]  # it is where it was
+
+    house.config.write_text(house.config.read_text().replace("state_dir: state\n", "state_dir: other\n"))
+    (tmp_path / "other").mkdir()
+    code, out, err = hookd("restore", copy, "--config", house.config)
+    assert (code, err) == (0, "")
+    file, named = tmp_path / "managed" / "4711+orders.yaml", tmp_path / "state" / "secrets" / "4711+orders.1"
+    head = f"to be mended by you: secrets are in {tmp_path / 'other' / 'secrets'} now, and are looked for elsewhere:\n"
+    assert out.endswith(f"{head}  {file}: {named}\n"), out
+    (told,) = json.loads(hookd("restore", copy, "--config", house.config, "--output", "json")[1])["secrets_elsewhere"]
+    assert told == {"file": str(file), "names": str(named)}
+    file.write_text(file.read_text().replace(str(named), str(tmp_path / "other" / "secrets" / named.name)))
+    assert "mended" not in hookd("restore", copy, "--config", house.config)[1]
+
+
 def test_a_demo_beside_a_daemon_that_has_the_ports_of_the_example(tmp_path: Path) -> None:
     example = yaml.safe_load((ROOT / "config.example.yaml").read_text())["daemon"]
     host, _, port = example["metrics"]["http"].rpartition(":")

@@ -12,6 +12,7 @@ import yaml
 
 from hookd.metrics.names import METRICS
 from tests.e2e.house import ROOT
+from tests.e2e.readme import told
 from tests.monitoring.prometheus import DASHBOARD, MONITORING, RULE_TESTS, RULES, needs_prometheus
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def test_promtool_takes_the_rules() -> None:
 
 @needs_prometheus
 def test_every_alert_fires_when_it_should_and_not_before() -> None:
-    promtool("test", "rules", RULE_TESTS.name)
+    promtool(*told("promtool test rules").split()[1:], RULE_TESTS.name)
 
 
 def test_every_alert_is_tested_both_ways() -> None:

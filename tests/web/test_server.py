@@ -119,7 +119,7 @@ async def test_a_client_that_writes_on_can_read_why_it_was_refused(serve: Serve)
     async with httpx.AsyncClient() as client:
         reply = await client.post(f"http://127.0.0.1:{served.port}/", content=b"x" * 4_000_000)
     assert reply.status_code == 413
-    assert reply.json()["title"] == "Content Too Large"
+    assert (reply.json()["title"], reply.json()["code"]) == ("Content Too Large", "too_large")
 
 
 async def test_a_handler_that_raises_is_a_500_without_detail(serve: Serve) -> None:

@@ -10,7 +10,7 @@ import click
 
 from hookd.cli.client import ControlClient
 from hookd.cli.errors import CliError, ExitCode
-from hookd.cli.instants import parse_when
+from hookd.cli.narrowing import Narrowed, narrowing_options
 from hookd.cli.output import print_json, print_table
 from hookd.cli.places import control_options, find_control, output_option
 
@@ -94,24 +94,14 @@ def resume_command(webhook: str, control: str | None, config: Path | None, outpu
 @click.command("redrive")
 @click.argument("webhook", required=False)
 @click.option("--delivery", "delivery_id", metavar="ID", help="One delivery, by its id (the `webhook-id` header).")
-@click.option("--since", help="Dead since (inclusive): an instant (2026-11-21T16:00:00Z), a date, or an age (2h).")
-@click.option("--until", help="Dead until (exclusive): an instant, a date, or an age.")
-@click.option("--tenant", help="Of this tenant's events only.")
-@click.option("--type", "event_type", help="Of this event type only.")
-@click.option("--all", "everything", is_flag=True, help="All dead deliveries of all webhooks.")
-@click.option("--dry-run", is_flag=True, help="Change nothing: tell how many would be due again.")
+@narrowing_options(what="All dead deliveries of all webhooks", happened="Dead", told="how many would be due again")
 @control_options
 @output_option
 def redrive_command(
     *,
     webhook: str | None,
     delivery_id: str | None,
-    since: str | None,
-    until: str | None,
-    tenant: str | None,
-    event_type: str | None,
-    everything: bool,
-    dry_run: bool,
+    narrowed: Narrowed,
     control: str | None,
     config: Path | None,
     output: str,
@@ -121,29 +111,21 @@ def redrive_command(
     Of one webhook, of those that the options name, or of all with --all. A failed `hookd test` is not brought back.
     When it is interrupted, what was redriven so far stays so.
     """
-    asked: dict[str, object] = {
-        "webhook": webhook,
-        "delivery_id": delivery_id,
-        "since": parse_when(since, "--since"),
-        "until": parse_when(until, "--until"),
-        "tenant": tenant,
-        "type": event_type,
-    }
-    body = {key: value for key, value in asked.items() if value is not None}
-    if bool(body) == everything:
+    body = narrowed.ask(webhook=webhook, delivery_id=delivery_id)
+    if bool(body) == narrowed.everything:
         raise CliError("say what to redrive: a webhook, --delivery, --since …, or --all alone", ExitCode.USAGE)
-    if everything:
+    if narrowed.everything:
         body["all"] = True
     client = ControlClient(find_control(control, config))
     redriven: dict[str, Any] = (
-        client.post("/v1/redrive", {**body, "dry_run": True}) if dry_run else _redrive_in_slices(client, body)
+        client.post("/v1/redrive", {**body, "dry_run": True}) if narrowed.dry_run else _redrive_in_slices(client, body)
     )
     count = redriven["redriven"]
     if output == "json":
         print_json(redriven)
     elif count:
         subject = "1 dead delivery" if count == 1 else f"{count} dead deliveries"
-        verb = "would be" if dry_run else "is" if count == 1 else "are"
+        verb = "would be" if narrowed.dry_run else "is" if count == 1 else "are"
         print(f"{subject} {verb} due again")
         for webhook_id, some in redriven.get("webhooks", {}).items():
             print(f"  {webhook_id}  {some}")

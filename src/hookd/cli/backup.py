@@ -6,8 +6,10 @@ user may write, whether a daemon runs or not; and what a hardened service may no
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,6 +19,11 @@ from hookd.cli.places import config_option, find_managed_dir, find_state_dir, ou
 from hookd.store.base import StoreLocked, StoreUnusable
 from hookd.store.copying import Copied, back_up, read_copy, restore
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Where a state directory has the signing secrets that hookd made.
+_SECRETS: Final = "secrets"
 _STATE_DIR = click.option(
     "--state-dir",
     metavar="DIR",
@@ -59,7 +66,8 @@ def restore_command(file: Path, state_dir: Path | None, config: Path | None, out
 
     What stood there is kept beside it. What was delivered since the backup was made may be delivered again, under the
     same `webhook-id`; what came in since is gone. Signing secrets that hookd made are put back where they are missing,
-    and webhooks that were defined through the API where the config's `managed_dir` has none.
+    and webhooks that were defined through the API where the config's `managed_dir` has none. Those name their secrets
+    by whole paths: in another state directory than that of the backup, the ones to be mended are told.
     """
     directory = find_state_dir(state_dir, config)
     try:
@@ -70,9 +78,14 @@ def restore_command(file: Path, state_dir: Path | None, config: Path | None, out
         raise CliError(f"{locked}: stop it first", ExitCode.TRY_AGAIN) from None
     except StoreUnusable as unusable:
         raise CliError(str(unusable), ExitCode.NOT_SO) from None
+    elsewhere = [] if managed is None else list(_find_elsewhere(managed, directory.absolute() / _SECRETS))
     if output == "json":
         kept = None if restored.kept is None else str(restored.kept)
-        print_json({"state_dir": str(directory), "kept": kept, **asdict(copied), "put_back": asdict(restored.files)})
+        told = {
+            "put_back": asdict(restored.files),
+            "secrets_elsewhere": [{"file": f, "names": n} for f, n in elsewhere],
+        }
+        print_json({"state_dir": str(directory), "kept": kept, **asdict(copied), **told})
         return
     print(f"{directory}: {_describe(copied)}")
     if restored.kept is not None:
@@ -83,6 +96,41 @@ def restore_command(file: Path, state_dir: Path | None, config: Path | None, out
     if files.left:
         why = "the config names no managed_dir for them" if managed is None else f"{managed} has webhooks, which stand"
         print(f"not put back: {_files(files.left, 0)}: {why}")
+    if elsewhere:
+        print(
+            f"to be mended by you: secrets are in {directory.absolute() / _SECRETS} now, and are looked for elsewhere:"
+        )
+        for definition, named in elsewhere:
+            print(f"  {definition}: {named}")
+
+
+def _find_elsewhere(managed: Path, place: Path) -> Iterator[tuple[str, str]]:
+    """Give definitions, and the secrets of hookd's that they name where another state directory has or had them."""
+    from hookd.config.problems import ConfigInvalid
+    from hookd.config.text.strictyaml import parse_yaml
+
+    for file in sorted(managed.glob("*.yaml")):
+        try:
+            value = parse_yaml(file.read_bytes(), str(file)).value
+        except (OSError, ConfigInvalid):
+            continue  # the daemon will say what is wrong with it
+        for named in _find_files(value):
+            folder, name = os.path.split(named)
+            stands_elsewhere = os.path.realpath(folder) != os.path.realpath(place)
+            if os.path.basename(folder) == _SECRETS and stands_elsewhere and (place / name).is_file():  # noqa: PTH119  a text
+                yield str(file), named
+
+
+def _find_files(value: object) -> Iterator[str]:
+    """Give what stands behind each `file:` of a definition."""
+    if isinstance(value, dict):
+        if isinstance(value.get("file"), str):
+            yield value["file"]
+        for inner in value.values():
+            yield from _find_files(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _find_files(inner)
 
 
 def _expect_entry(directory: Path) -> None:

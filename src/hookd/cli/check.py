@@ -23,10 +23,10 @@ import click
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.output import print_json, print_problems, styled
 from hookd.cli.places import config_option, find_config
-from hookd.config.checking.advice import find_advice, find_denied
+from hookd.config.checking.advice import find_advice, find_denied, find_idle, find_untestable
 from hookd.config.checking.trial import run_trials
 from hookd.config.load import Rejected, load_again
-from hookd.config.problems import sort_problems
+from hookd.config.problems import describe_problem, sort_problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,6 +118,8 @@ def _look(main: Path) -> _Findings:
     else:
         found = _Findings(main=main, config=loaded.config, sources=loaded.snapshot.sources, problems=[])
         found.problems += find_denied(loaded.config)
+        found.problems += find_idle(loaded.config, loaded.snapshot)
+        found.problems += find_untestable(loaded.config, loaded.snapshot)
     if loaded.snapshot is not None:
         found.problems += find_advice(loaded.snapshot)
     return found
@@ -148,9 +150,19 @@ def _write_junit(file: str, found: _Findings) -> None:
     try:
         with open(file, "w", encoding="utf-8") as written:  # noqa: PTH123  a path that is none is no error of Path
             written.write(render_junit(found.results, found.problems))
+    except PermissionError:
+        raise CliError(f"cannot write {file}: permission denied", ExitCode.NOT_ALLOWED) from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a file name"
-        raise CliError(f"cannot write {file}: {reason}", ExitCode.NOT_ALLOWED) from None
+        raise CliError(f"cannot write {file}: {_why_not(file, error)}", ExitCode.USAGE) from None
+
+
+def _why_not(file: str, error: Exception) -> str:
+    directory = os.path.dirname(file)  # noqa: PTH120  a path that is none is no error of Path
+    if isinstance(error, FileNotFoundError) and directory:
+        return f"there is no directory {directory}; make it first"
+    if isinstance(error, IsADirectoryError):
+        return "this is a directory; name a file in it"
+    return getattr(error, "strerror", None) or "not a file name"
 
 
 # --------------------------------------------------------------------------- reports
@@ -185,8 +197,6 @@ def _count(number: int, noun: str) -> str:
 
 
 def _print_json(found: _Findings) -> None:
-    from hookd.cli.reports import describe_problem
-
     report: dict[str, Any] = {
         "valid": not any(problem.severity == "error" for problem in found.all),
         "problems": [describe_problem(problem) for problem in found.all],

@@ -75,11 +75,16 @@ def diff_command(
         try:
             sides, difference = _compare_running(client, config)
         except CliError as error:
-            if error.code is not ExitCode.NO_DAEMON or control is not None or config is None:
+            if error.code is not ExitCode.NO_DAEMON:
                 raise
             # A tree that is not the daemon's own may name a socket that is nowhere yet.
-            message = f"{error}; name the socket of the daemon to compare with by --control"
-            raise CliError(message, error.code) from None
+            named = control is not None or config is None
+            other = (
+                "--from REV compares with git"
+                if named
+                else "name the socket of the daemon to compare with by --control"
+            )
+            raise CliError(f"{error}; {other}", error.code) from None
         standing = {} if difference.empty else _read_standing(client)
     effects = [] if standing is None else tell_effects(difference, standing)
     warning = None if standing is None else _find_mass_removal(difference, standing)

@@ -1,4 +1,4 @@
-"""The data of an event, given on the command line: JSON, the name of a file of JSON, or `-` for standard input.
+"""An event given on the command line, by options; its data is JSON, the name of a file of JSON, or `-` for stdin.
 
 Rules: what was written is what is sent, byte for byte, since an event's data is its producer's own; so it is checked
 here with the daemon's own strict reader, and never written anew. It may be a payload, so no message repeats it.
@@ -9,13 +9,62 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from hookd.cli.errors import CliError, ExitCode
 from hookd.core.strictjson import JsonFault, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What was typed of an event. Its data may be a payload, and is not shown."""
+
+    attributes: Mapping[str, str | None]  # `type` is one of them
+    data: str | None = field(repr=False)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is an event: it has a type."""
+        return self.attributes["type"] is not None
+
+    def write(self) -> bytes | None:
+        """Give the event as one line of JSON, None if there is none. Reads what `--data` names."""
+        if self.is_there:
+            return write_event(self.attributes, None if self.data is None else read_data(self.data))
+        if self.data is not None or any(value is not None for value in self.attributes.values()):
+            *names, last = (f"--{name}" for name in ("data", *self.attributes) if name != "type")
+            raise CliError(f"{', '.join(names)} and {last} go with --type", ExitCode.USAGE)
+        return None
+
+
+def event_options(**helps: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --type, --data and the attributes that `helps` names, with these helps; the command takes them as `given`."""
+    options = [
+        click.option("--type", "event_type", help=helps.pop("type")),
+        click.option(
+            "--data", metavar="JSON|FILE", help="With --type: its data, as JSON, a file of JSON, or - for stdin."
+        ),
+        *(click.option(f"--{name}", f"event_{name}", help=f"With --type: {text}.") for name, text in helps.items()),
+    ]
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def give(*, data: str | None, **typed: Any) -> Any:
+            attributes = {name: typed.pop(f"event_{name}") for name in ("type", *helps)}
+            return command(given=Given(attributes=attributes, data=data), **typed)
+
+        for option in reversed(options):
+            give = option(give)
+        return give
+
+    return add
 
 
 def read_data(text: str) -> bytes:

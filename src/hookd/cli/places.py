@@ -97,6 +97,17 @@ def find_inlet(socket: str | None, config: Path | None) -> str:
     return default.path if isinstance(default, UnixInlet) else ""
 
 
+def find_http_inlets(config: Path | None) -> list[tuple[str, int]]:
+    """Give hosts and ports of the config's HTTP inlets, without those whose port the kernel is to choose."""
+    from hookd.config.building.daemonsection import parse_address
+
+    section = _read_daemon_section(config, "--config")
+    inlets = [] if section is None else section[0].get("inlets")
+    named = [inlet.get("http") for inlet in inlets if isinstance(inlet, dict)] if isinstance(inlets, list) else []
+    found = [parse_address(text) for text in named if isinstance(text, str)]
+    return [address for address in found if address is not None and address[1]]
+
+
 def find_state_dir(state_dir: Path | None, config: Path | None) -> Path:
     """Give the state directory: the one named, else that of the config, else the default."""
     if state_dir is not None:

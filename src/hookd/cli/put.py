@@ -15,7 +15,7 @@ from hookd.cli.output import print_json, print_problems
 from hookd.cli.places import control_options, find_control, output_option
 
 if TYPE_CHECKING:
-    from hookd.config.text.strictyaml import Document
+    from hookd.config.text.document import Document
 
 Steps = tuple[str | int, ...]
 

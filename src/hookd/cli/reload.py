@@ -1,12 +1,14 @@
 """`hookd reload`: have the daemon read its files now, wait for what comes of it, and say what runs.
 
-Rule: the daemon reads the files, with its own eyes and rights; here is only what it answered. It follows them by
-itself, so "nothing changed" may mean that it was quicker: then what runs and since when is what one wants to know.
+Rule: the daemon reads the files, with its own eyes and rights; here is only what it answered, with the lines that it is
+about if this user may read them. It follows its files by itself, so "nothing changed" may mean that it was quicker:
+then what runs and since when is what one wants to know.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -14,12 +16,15 @@ import click
 from hookd.cli.client import ControlClient
 from hookd.cli.errors import ExitCode
 from hookd.cli.instants import format_age_precisely
-from hookd.cli.output import print_json
+from hookd.cli.output import print_json, print_problems
 from hookd.cli.places import control_options, find_control, output_option
-from hookd.cli.status import format_problem
+from hookd.config.problems import read_problem
+from hookd.config.text.syntax import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
+
+    from hookd.config.problems import Problem
 
 #: Names in one line.
 _NAMES: Final = 10
@@ -53,10 +58,25 @@ def reload_command(*, wait: bool, allow_removals: bool, control: str | None, con
 
 
 def _print_refused(reloaded: dict[str, Any]) -> None:
-    for problem in reloaded["problems"]:
-        print(format_problem(problem), file=sys.stderr)
+    problems = [read_problem(problem) for problem in reloaded["problems"]]
+    print_problems(problems, _read_sources(problems))
+    print(f"`hookd explain {problems[0].code}` says more", file=sys.stderr)
     what = "the last good config" if reloaded["last_good"] else "what ran before"
     print(f"refused; {what} keeps running: {reloaded['revision']}", file=sys.stderr)
+
+
+def _read_sources(problems: Sequence[Problem]) -> dict[str, str]:
+    """Give the text of the files that problems name, as far as they can be read here; the daemon sends no lines."""
+    places = [place for problem in problems for place in (problem.place, problem.also) if place is not None]
+    sources: dict[str, str] = {}
+    for file in dict.fromkeys(place.file for place in places):
+        try:
+            path = Path(file)
+            if path.is_absolute() and path.is_file() and path.stat().st_size <= MAX_FILE_BYTES:
+                sources[file] = path.read_bytes().decode("utf-8", "replace")
+        except OSError:
+            continue
+    return sources
 
 
 def _print_running(reloaded: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import click
 
 from hookd.cli.client import ControlClient
 from hookd.cli.errors import CliError, ExitCode
-from hookd.cli.instants import parse_when
+from hookd.cli.narrowing import Narrowed, narrowing_options
 from hookd.cli.output import print_json
 from hookd.cli.places import control_options, find_control, output_option
 
@@ -25,45 +25,32 @@ _COUNTS: Final = ("seen", "new", "again", "pending", "unwanted", "replayed")
 @click.command("replay")
 @click.argument("place", metavar="[WEBHOOK]", required=False)
 @click.option("--webhook", help="The webhook to replay to, as WEBHOOK.")
-@click.option("--since", help="Accepted since (inclusive): an instant (2026-11-21T16:00:00Z), a date, or an age (2h).")
-@click.option("--until", help="Accepted until (exclusive): an instant, a date, or an age.")
-@click.option("--tenant", help="Of this tenant's events only.")
-@click.option("--type", "event_type", help="Of this event type only.")
-@click.option("--all", "everything", is_flag=True, help="All events that are kept.")
-@click.option("--dry-run", is_flag=True, help="Change nothing: tell what would be replayed.")
+@narrowing_options(what="All events that are kept", happened="Accepted", told="what would be replayed")
 @control_options
 @output_option
 def replay_command(
     *,
     place: str | None,
     webhook: str | None,
-    since: str | None,
-    until: str | None,
-    tenant: str | None,
-    event_type: str | None,
-    everything: bool,
-    dry_run: bool,
+    narrowed: Narrowed,
     control: str | None,
     config: Path | None,
     output: str,
 ) -> None:
     """Give kept events to WEBHOOK, also those that it had already.
 
-    The running config decides which are for it: its tenant, its triggers and its filter. A webhook has at most one
-    delivery of an event: one that is delivered or dead begins anew under its id, one that is pending stays as it is.
-    Events that were new to an ordered webhook go out in their order, those that begin anew outside of it. When it is
-    interrupted, what was replayed so far stays so.
+    The running config decides which are for it: its tenant, its triggers and its filter. --type takes a pattern too, as
+    `events` does: 'user.*'. A webhook has at most one delivery of an event: one that is delivered or dead begins anew
+    under its id, one that is pending stays as it is. Events that were new to an ordered webhook go out in their order,
+    those that begin anew outside of it. When it is interrupted, what was replayed so far stays so.
     """
     webhook = webhook if place is None else place if webhook in {None, place} else None
     if webhook is None:
         raise CliError("say which webhook the events are for, once: hookd replay WEBHOOK …", ExitCode.USAGE)
-    first, end = parse_when(since, "--since"), parse_when(until, "--until")
-    asked: dict[str, object] = {"since": first, "until": end, "tenant": tenant, "type": event_type}
-    body = {key: value for key, value in asked.items() if value is not None}
-    if first is not None and end is not None and first >= end:
-        raise CliError("--since is not before --until: no event was accepted between them", ExitCode.USAGE)
-    if bool(body) == everything:
+    body = narrowed.ask()
+    if bool(body) == narrowed.everything:
         raise CliError("say which events: --since …, --until, --tenant, --type, or --all alone", ExitCode.USAGE)
+    dry_run = narrowed.dry_run
     totals = _replay(ControlClient(find_control(control, config)), webhook, body, dry_run=dry_run)
     if output == "json":
         print_json({"webhook": webhook, "dry_run": dry_run, **totals})
@@ -71,6 +58,9 @@ def replay_command(
     count = totals["new"] + totals["again"] if dry_run else totals["replayed"]
     events = "1 event" if count == 1 else f"{count} events"
     print(f"{'would replay ' if dry_run else ''}{events}{'' if dry_run else ' replayed'} to {webhook}")
+    if not totals["seen"]:
+        print("  no kept event is of that time, tenant and type")
+        return
     print(f"  {totals['new']} for the first time, {totals['again']} anew")
     print(f"  passed over: {totals['pending']} pending already, {totals['unwanted']} not for this webhook")
 

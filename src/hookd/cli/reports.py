@@ -16,6 +16,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from hookd import __version__
+from hookd.config.checking.showing import label_also
 from hookd.config.problems import CODES
 
 if TYPE_CHECKING:
@@ -26,23 +27,6 @@ if TYPE_CHECKING:
     from hookd.core.config import Place
 
 _SARIF_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
-
-
-def describe_problem(problem: Problem) -> dict[str, object]:
-    """Give a problem for programs. These fields are a contract: others may come, none goes."""
-    also = problem.also
-    return {
-        "file": problem.place.file,
-        "line": problem.place.line,
-        "column": problem.place.column,
-        "severity": problem.severity,
-        "code": problem.code,
-        "message": problem.message,
-        "expected": problem.expected,
-        "hint": problem.hint,
-        "also": None if also is None else {"file": also.file, "line": also.line, "column": also.column},
-        "notes": list(problem.notes),
-    }
 
 
 def tell(problem: Problem) -> str:
@@ -68,7 +52,10 @@ def render_github(problems: Sequence[Problem]) -> str:
             "title": f"hookd {problem.code}",
         }
         properties = ",".join(f"{name}={_escape_property(value)}" for name, value in where.items())
-        text = "\n".join((tell(problem), *problem.notes))
+        # An annotation has one place; the other one of a problem that has two is told.
+        also = problem.also
+        other = () if also is None else (f"{label_also(problem)}: {shorten_path(also.file)}:{also.line}:{also.column}",)
+        text = "\n".join((tell(problem), *other, *problem.notes))
         lines.append(f"::{problem.severity} {properties}::{_escape_data(text)}\n")
     return "".join(lines)
 
@@ -82,9 +69,12 @@ def _escape_property(text: str) -> str:
 
 
 def shorten_path(file: str) -> str:
-    """Give a path relative to the working directory, if it is below it; else as it is."""
+    """Give a path relative to the working directory, if it is below it; else as it is. Services stand in `/`: whole."""
     try:
-        return Path(os.path.abspath(file)).relative_to(Path.cwd()).as_posix()  # noqa: PTH100  without following links
+        here = Path.cwd()
+        if here == Path("/"):
+            return file
+        return Path(os.path.abspath(file)).relative_to(here).as_posix()  # noqa: PTH100  without following links
     except (ValueError, OSError):
         return file
 
@@ -125,7 +115,7 @@ def _describe_result(problem: Problem, rule: int) -> dict[str, Any]:
         "locations": [_describe_location(problem.place)],
     }
     if problem.also is not None:
-        other = {**_describe_location(problem.also), "id": 0, "message": {"text": "the other one"}}
+        other = {**_describe_location(problem.also), "id": 0, "message": {"text": label_also(problem)}}
         result["relatedLocations"] = [other]
     return result
 

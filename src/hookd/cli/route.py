@@ -19,7 +19,7 @@ import trio
 
 from hookd.cli.client import ControlClient
 from hookd.cli.errors import CliError, ExitCode
-from hookd.cli.given import read_data, write_event
+from hookd.cli.given import Given, event_options
 from hookd.cli.loading import is_typed, load_files
 from hookd.cli.output import print_json, styled
 from hookd.cli.places import control_options, find_config, find_control, output_option
@@ -33,11 +33,9 @@ if TYPE_CHECKING:
 
 @click.command("route")
 @click.argument("file", required=False, metavar="[FILE|-]")
-@click.option("--type", "event_type", help="An event of this type, instead of one from a file.")
-@click.option("--data", metavar="JSON|FILE", help="With --type: its data, as JSON, a file of JSON, or - for stdin.")
-@click.option("--id", "event_id", help="With --type: its id.")
-@click.option("--tenant", help="With --type: its tenant.")
-@click.option("--subject", help="With --type: its subject.")
+@event_options(
+    type="An event of this type, instead of one from a file.", id="its id", tenant="its tenant", subject="its subject"
+)
 @click.option("--explain", is_flag=True, help="Of every webhook, the lines that let it in or kept it out.")
 @click.option("--webhook", metavar="ID", help="Of this webhook only.")
 @click.option("--running", is_flag=True, help="Ask the running daemon instead of the files.")
@@ -46,11 +44,7 @@ if TYPE_CHECKING:
 def route_command(
     *,
     file: str | None,
-    event_type: str | None,
-    data: str | None,
-    event_id: str | None,
-    tenant: str | None,
-    subject: str | None,
+    given: Given,
     explain: bool,
     webhook: str | None,
     running: bool,
@@ -66,15 +60,9 @@ def route_command(
 
     Exit code 1: the event would be refused, or a request cannot be made of it.
     """
-    attributes = {"id": event_id, "tenant": tenant, "subject": subject}
-    if (file is None) == (event_type is None):
+    if (file is None) is not given.is_there:
         raise CliError("name a file with an event (or -), or an event with --type", ExitCode.USAGE)
-    if event_type is None and (data is not None or any(value is not None for value in attributes.values())):
-        raise CliError("--data, --id, --tenant and --subject go with --type", ExitCode.USAGE)
-    if event_type is not None:
-        event = write_event({"type": event_type, **attributes}, None if data is None else read_data(data))
-    else:
-        event = _read_one(str(file))
+    event = given.write() or _read_one(str(file))
     if running or (control is not None and is_typed("control")):
         answer = _ask(ControlClient(find_control(control, config)), event, explain=explain, webhook=webhook)
     else:

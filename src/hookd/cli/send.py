@@ -12,7 +12,7 @@ import click
 import trio
 
 from hookd.cli.errors import CliError, ExitCode
-from hookd.cli.given import read_data, write_event
+from hookd.cli.given import Given, event_options
 from hookd.cli.places import config_option, find_inlet, output_option
 from hookd.cli.sending import Sending
 from hookd.cli.source import Source, open_source
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 @click.command("send")
 @click.argument("file", required=False, metavar="[FILE|-]")
-@click.option("--type", "event_type", help="Send one event of this type.")
-@click.option("--data", metavar="JSON|FILE", help="With --type: its data, as JSON, a file of JSON, or - for stdin.")
-@click.option("--id", "event_id", help="With --type: its id; without it, one is made.")
-@click.option("--tenant", help="With --type: its tenant.")
-@click.option("--subject", help="With --type: its subject.")
+@event_options(
+    type="Send one event of this type.",
+    id="its id; without it, one is made",
+    tenant="its tenant",
+    subject="its subject",
+)
 @click.option("--socket", metavar="PATH", envvar="HOOKD_SOCKET", help="The event socket.")
 @click.option(
     "--wait",
@@ -42,11 +43,7 @@ if TYPE_CHECKING:
 def send_command(
     *,
     file: str | None,
-    event_type: str | None,
-    data: str | None,
-    event_id: str | None,
-    tenant: str | None,
-    subject: str | None,
+    given: Given,
     socket: str | None,
     wait: float,
     config: Path | None,
@@ -60,16 +57,10 @@ def send_command(
 
     Exit code 0: all accepted, or known already. 1: some refused. 75: some may succeed later.
     """
-    if (file is None) == (event_type is None):
+    if (file is None) is not given.is_there:
         raise CliError("name a file (or -), or an event with --type", ExitCode.USAGE)
-    attributes = {"id": event_id, "tenant": tenant, "subject": subject}
-    if event_type is not None:
-        line = write_event({"type": event_type, **attributes}, None if data is None else read_data(data))
-        source = Source(name="the command line", head=line)
-    elif data is not None or any(value is not None for value in attributes.values()):
-        raise CliError("--data, --id, --tenant and --subject go with --type", ExitCode.USAGE)
-    else:
-        source = open_source(str(file))
+    line = given.write()
+    source = open_source(str(file)) if line is None else Source(name="the command line", head=line)
     sending = Sending(find_inlet(socket, config), source, wait_s=wait, output=output)
     try:
         trio.run(sending.run)

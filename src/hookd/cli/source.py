@@ -125,6 +125,8 @@ def open_source(name: str) -> Source:
             size += len(part)
     except (OSError, ValueError) as error:
         message = f"cannot read {shown}: {getattr(error, 'strerror', None) or 'there is no such file'}"
+        if name.lstrip().startswith(("{", "[")):  # it may be a payload, and is not repeated
+            message = "this is an event and no file: pipe it into `-`, or use --type and --data"
         raise CliError(message, ExitCode.USAGE) from None
     if size > WHOLE_BYTES:
         return Source(name=shown, head=b"".join(parts), descriptor=descriptor)

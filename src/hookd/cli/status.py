@@ -1,7 +1,8 @@
 """`hookd status`: one screen of health, whatever the number of webhooks, and an exit code for scripts.
 
-Rule: exit 1 means that something waits for a person and nothing else will mend it: a suspended webhook, or files that
-are refused. A webhook that fails is being retried, and dead deliveries may be what was asked for.
+Rule: exit 1 means that something waits for a person and nothing else will mend it: a suspended webhook, files that
+are refused, a disk that does not answer. A webhook that fails is being retried, and dead deliveries may be what was
+asked for.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ _ORDER: Final = {word: place for place, word in enumerate(("suspended", "failing
 def status_command(*, webhook: str | None, watch: bool, control: str | None, config: Path | None, output: str) -> int:
     """Show health, backlog and the last config error, of all or of one webhook.
 
-    Exit code 1 says that something needs a person: a webhook is suspended, or the files on disk are refused.
+    Exit code 1 says that something needs a person: a webhook is suspended, the files on disk are refused, or the disk
+    does not answer.
     """
     client = ControlClient(find_control(control, config))
     if watch:
@@ -75,6 +77,8 @@ def _show(client: ControlClient, webhook: str | None, output: str, *, height: in
 def _print_whole(whole: dict[str, Any], height: int | None) -> None:
     head = render_head(whole)
     print("\n".join(head))
+    if whole["pending"] is None:
+        return  # nobody can tell how the webhooks stand
     print()
     rows = sort_rows(whole["backlog"])
     most = MOST_ROWS if height is None else max(1, min(MOST_ROWS, height - len(head) - _FRAME))
@@ -94,8 +98,12 @@ def render_head(whole: dict[str, Any]) -> list[str]:
         (
             f"pending {whole['pending']} (held {whole['held']}), in flight {whole['in_flight']}, "
             f"delivered {whole['delivered']}, dead {whole['dead']}"
-        ),
+        )
+        if whole["pending"] is not None
+        else f"in flight {whole['in_flight']}; the backlog is not known",
     ]
+    if whole["store_silent"]:
+        lines.append(styled(whole["store_silent"], "bad"))
     rejected = whole["config_rejected"]
     if whole["last_good"]:
         why = "this daemon started from its copy of the last good config, since the files were not good"
@@ -135,4 +143,5 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
 
 def format_problem(problem: dict[str, Any]) -> str:
     """Give a problem of the config as one line."""
-    return f"{problem['file']}:{problem['line']}:{problem['column']}: {problem['message']}"
+    meant = f"; did you mean `{problem['hint']}`?" if problem.get("hint") else ""
+    return f"{problem['file']}:{problem['line']}:{problem['column']}: {problem['message']}{meant}"

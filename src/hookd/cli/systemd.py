@@ -2,8 +2,8 @@
 
 Rules of this module:
 
-1. What is written is what stands in `systemd/`; only the paths are filled in. What a machine wants otherwise belongs
-   into a drop-in (`systemctl edit hookd`), so that an upgrade can write the units again.
+1. What is written is what stands in `systemd/`; only paths and addresses are filled in. What a machine wants otherwise
+   belongs into a drop-in (`systemctl edit hookd`), so that an upgrade can write the units again.
 2. A file that somebody edited is never overwritten unasked: each file says in its first line what it was when it was
    written. If one was edited, none is written. The config, once there, is the user's alone.
 3. It writes files and nothing else: what else is to be done, it says. So it serves images and packages too (`--root`).
@@ -17,6 +17,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -41,6 +42,7 @@ _FILES: Final = {
 #: What the units say as they stand in `systemd/`.
 _CONFIG: Final = "/etc/hookd/hookd.yaml"
 _PROGRAM: Final = re.compile(r"(?<= )hookd(?= (?:run|reload) )")
+_HTTP: Final = "ListenStream=127.0.0.1:8480"
 #: Where the sockets stand; hookd makes that of its control API there.
 _RUN: Final = PurePath("/run/hookd")
 #: What a path in a unit cannot hold without being quoted, or means something else there (systemd.unit(5)).
@@ -94,11 +96,11 @@ def systemd_command() -> None:
 @click.option("--force", is_flag=True, help="Overwrite units that somebody edited.")
 @click.option("--dry-run", is_flag=True, help="Write nothing: print what would be written.")
 def install_command(*, root: Path, config: str, program: str | None, force: bool, dry_run: bool) -> None:
-    """Write hookd's systemd units, with the paths of this installation, and say what to do next.
+    """Write hookd's systemd units, with this installation's paths and its config's sockets, and say what to do next.
 
     Also its user and group (sysusers.d), the directory of its sockets (tmpfiles.d), and a first config if there is
-    none. A unit that was edited is left alone, and then none is written; --force overwrites it. Upgrading hookd: run
-    it again.
+    none. A unit that was edited is left alone, and then none is written; --force overwrites it. After an upgrade of
+    hookd, or a change of its sockets: run it again.
     """
     program = program or _find_program()
     _check_path(program, "--hookd")
@@ -163,6 +165,7 @@ def _fill(name: str, root: Path, config: str, program: str) -> str:
     sockets = _find_sockets(root, config)
     for written, actual in sockets.items():
         text = text.replace(written, actual)
+    text = text.replace(_HTTP, "\n".join(f"ListenStream={each}" for each in _find_http(root, config)) or _HTTP)
     control = DaemonConfig().control.unix
     folder = PurePath(sockets.get(control, control)).parent
     text = text.replace(f"ReadWritePaths=-{_RUN}", f"ReadWritePaths=-{folder}")
@@ -200,6 +203,21 @@ def _find_sockets(root: Path, config: str) -> dict[str, str]:
                 raise
     prefix = str(root).rstrip("/")
     return {written: actual.removeprefix(prefix) for written, actual in sockets.items()}
+
+
+def _find_http(root: Path, config: str) -> list[str]:
+    """Give where the config takes events over HTTP, as systemd writes addresses: it knows no names."""
+    from hookd.cli.places import find_http_inlets
+
+    path = root / config.lstrip("/")
+    found = []
+    for host, port in find_http_inlets(path) if path.is_file() else ():
+        try:
+            address = ip_address("127.0.0.1" if host == "localhost" else host)
+        except ValueError:
+            continue  # hookd itself opens what has a name
+        found.append(f"[{address}]:{port}" if isinstance(address, IPv6Address) else f"{address}:{port}")
+    return found
 
 
 def _plan(path: Path, text: str) -> _Planned:

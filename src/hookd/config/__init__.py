@@ -10,6 +10,7 @@ The road, in the order of its stages; `load` walks it:
 
 `problems` is what all of them say when something is wrong, `references` reads what stands outside the files.
 
-Beside the road: `reload/` follows the files of a running daemon, `managing/` takes definitions from the control API,
-`checking/` is what `hookd check` says beyond the errors, `comparing/` puts two configs side by side.
+Beside the road: `ahead` has some of it done while the files are still being written, `reload/` follows the files of a
+running daemon, `managing/` takes definitions from the control API, `checking/` is what `hookd check` says beyond the
+errors, `comparing/` puts two configs side by side.
 """

@@ -22,6 +22,7 @@ from hookd.core.model import Page
 from hookd.core.strictjson import JsonFault, parse_json
 from hookd.store.base import Redrive, StoreUnavailable
 from hookd.store.queries import Attempts, Kept
+from hookd.web.problem import problem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -115,6 +116,7 @@ class _Api:
     async def attempts(self, request: Request) -> object:
         asked = request.query_params
         _expect_known(set(asked), _ATTEMPTS)
+        _expect_type(asked.get("type"))
         order = asked.get("order", "newest")
         if order not in {"newest", "oldest"}:
             raise ControlRefused(422, "order is newest or oldest")
@@ -150,6 +152,7 @@ class _Api:
 
     async def redrive(self, request: Request) -> object:
         body = _read_body(await request.body(), _REDRIVE)
+        _expect_type(body.get("type"))
         dry_run, limit = body.pop("dry_run", False), body.pop("limit", None)
         change = Redrive(**_narrowed(body, "what to redrive: webhook, delivery_id, since …"))
         if dry_run:
@@ -158,6 +161,8 @@ class _Api:
 
     async def replay(self, request: Request) -> object:
         body = _read_body(await request.body(), _REPLAY)
+        if "*" in body.get("type", "")[:-1]:
+            raise ControlRefused(422, "type is an event type, or the beginning of some with `*` at the end")
         after, dry_run = body.pop("after", None), body.pop("dry_run", False)
         body = _narrowed(body, "which events to replay: since, until, type, tenant")
         kept = Kept(webhook=_id_in(request), **body)
@@ -206,14 +211,22 @@ def _answer(ask: Callable[[Request], Awaitable[object]]) -> Callable[[Request], 
 
 async def _explain(_request: Request, error: Exception) -> Response:
     """Say that there is no such route, or not with this method."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    detail = error.detail if isinstance(error, HTTPException) else "something went wrong"
-    return _problem(status, f"the control API has no such thing: {detail}")
+    if not isinstance(error, HTTPException):
+        return _problem(500, "something went wrong here; the log says what")
+    answer = _problem(error.status_code, f"the control API has no such thing: {error.detail}")
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def _expect_known(names: set[str], known: set[str] | frozenset[str]) -> None:
     if names - known:
         raise ControlRefused(422, f"it takes {', '.join(sorted(known))} and nothing else")
+
+
+def _expect_type(name: str | None) -> None:
+    """Expect one event type where the store is asked for it, rather than find nothing."""
+    if name is not None and name.endswith("*"):
+        raise ControlRefused(422, "type is one event type here; a pattern matches none")
 
 
 def _number(text: str | None, name: str, *, least: int = -_LARGEST) -> int | None:
@@ -229,5 +242,4 @@ def _number(text: str | None, name: str, *, least: int = -_LARGEST) -> int | Non
 
 
 def _problem(status: int, message: str) -> Response:
-    document = {"type": "about:blank", "status": status, "detail": message}
-    return Response(_encode(document), status_code=status, media_type=PROBLEM)
+    return Response(problem(status, message).body, status_code=status, media_type=PROBLEM)

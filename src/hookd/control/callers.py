@@ -87,7 +87,7 @@ class Caller:
 
     def complaints(self, given: Mapping[str, object]) -> tuple[Complaint, ...]:
         """Give what this caller may not set, or not so. The config's own rules come later."""
-        return (*_long_keys(given, ""), *(() if self.tenant is None else _tenant_complaints(given)))
+        return (*_long_keys(given, ""), *(() if self.tenant is None else _tenant_complaints(given, self.tenant)))
 
     def shown(self, definition: Mapping[str, object]) -> dict[str, object]:
         """Give of a definition what this caller may see and set: what a `PUT` of the same would send."""
@@ -96,7 +96,7 @@ class Caller:
         return {key: definition[key] for key in SETTABLE if key in definition}
 
 
-def _tenant_complaints(given: Mapping[str, object]) -> Iterator[Complaint]:
+def _tenant_complaints(given: Mapping[str, object], tenant: str) -> Iterator[Complaint]:
     for key, value in given.items():
         if key not in SETTABLE:
             message = f"`{key[:_SHOWN]}` is not yours to set; yours are {', '.join(SETTABLE)}"
@@ -113,6 +113,11 @@ def _tenant_complaints(given: Mapping[str, object]) -> Iterator[Complaint]:
         message = f"`name` must be one line of 1 to {_NAME_LENGTH} characters"
         yield Complaint(pointer="/name", code="bad_value", message=message)
     yield from _event_complaints(given.get("events"))
+    tested = given.get("test_event")
+    if isinstance(tested, dict) and tested.get("tenant") not in (None, tenant):
+        # It would be refused when it is tested; told now, and in the same words for every other tenant.
+        message = "`test_event` must be of your own tenant; leave its `tenant` out"
+        yield Complaint(pointer="/test_event/tenant", code="bad_value", message=message)
 
 
 def _event_complaints(events: Any) -> Iterator[Complaint]:

@@ -9,19 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hookd.config.problems import describe_problem
 from hookd.core.instants import format_instant
 
 if TYPE_CHECKING:
-    from hookd.core.config import Place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """A problem of the config, for people."""
-
-    place: Place
-    message: str
-    code: str
+    from hookd.config.problems import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +28,7 @@ class Reloaded:
     changed: bool
     revision: str
     applied_at: int = 0
-    problems: tuple[Fault, ...] = ()
+    problems: tuple[Problem, ...] = ()
     last_good: bool = False
     restart_required: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
@@ -53,16 +45,7 @@ def describe_reloaded(reloaded: Reloaded) -> dict[str, object]:
         "added": list(reloaded.added),
         "removed": list(reloaded.removed),
         "altered": list(reloaded.altered),
-        "problems": [
-            {
-                "file": fault.place.file,
-                "line": fault.place.line,
-                "column": fault.place.column,
-                "code": fault.code,
-                "message": fault.message,
-            }
-            for fault in reloaded.problems
-        ],
+        "problems": [describe_problem(problem) for problem in reloaded.problems],
         "last_good": reloaded.last_good,
         "restart_required": list(reloaded.restart_required),
     }

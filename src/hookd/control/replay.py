@@ -8,7 +8,8 @@ Rules of this module:
    Its bound (`max_pending`) does not hold here, as it does not for a redrive: somebody asks for this backlog.
 3. A slice ends after `SLICE_S` seconds and says where to go on. Nothing of a replay is kept here: it ends when nobody
    asks for the next slice.
-4. Events accepted after its first slice began are not a replay's: they were routed already.
+4. A type that ends with `*` is a pattern, as in `events`. The store knows types only, so it is asked for all of them.
+5. Events accepted after its first slice began are not a replay's: they were routed already.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import trio
 
 from hookd.core.model import Page, State
 from hookd.core.paths import ABSENT
-from hookd.core.routing import build_index, route
+from hookd.core.routing import build_index, pattern_takes, route
 from hookd.core.strictjson import parse_json
 from hookd.store.base import Replay
 
@@ -66,14 +67,16 @@ async def replay_slice(
 ) -> tuple[Tally, int | None, int]:
     """Replay for `SLICE_S` seconds; give the tally, what to go on after (None: it is done), and its `until`."""
     until = now() + 1 if wanted.kept.until is None else wanted.kept.until
-    kept = replace(wanted.kept, until=until)
+    pattern = wanted.kept.type if (wanted.kept.type or "").endswith("*") else None
+    kept = replace(wanted.kept, until=until, type=None if pattern else wanted.kept.type)
     tally, after = Tally(), wanted.after
     ends = trio.current_time() + SLICE_S
     while True:
         rows = await store.read(kept, Page(limit=CHUNK, after=after))
         if not rows:
             return tally, None, until
-        events = await _choose(webhook(), rows, tally)
+        asked = rows if pattern is None else [row for row in rows if pattern_takes(pattern, row.event.type)]
+        events = await _choose(webhook(), asked, tally)
         if events and not wanted.dry_run:
             tally.replayed += (await store.revise(Replay(webhook=kept.webhook, events=events), CHUNK, now())).changed
         after = rows[-1].seq

@@ -20,6 +20,7 @@ from hookd.control.describe import (
     describe_log_line,
     describe_webhook,
 )
+from hookd.control.patience import Patience, Silent
 from hookd.control.reloading import describe_reloaded
 from hookd.control.replay import replay_slice
 from hookd.control.trial import build_test, write_test_event
@@ -44,6 +45,8 @@ T = TypeVar("T")
 MOST_ROWS: Final = 10_000
 #: Rows of one chunk of a redrive: small enough that deliveries flow between the chunks.
 CHUNK: Final = 1_000
+#: What the status adds up over the webhooks.
+_SUMS: Final = ("pending", "held", "dead", "delivered", "in_flight")
 #: Rows that are described before others have their turn: a millisecond or two.
 TURN: Final = 100
 
@@ -75,6 +78,7 @@ class Lent:
     suspend: Callable[[str, str], Awaitable[None]]
     resume: Callable[[str], Awaitable[None]]
     files: Callable[[], Snapshot | None] = lambda: None  # that the running config was made of
+    ill: Callable[[], str | None] = lambda: None  # why the store's writer makes no progress
 
 
 class Service:
@@ -82,6 +86,7 @@ class Service:
 
     def __init__(self, lent: Lent) -> None:
         self._lent = lent
+        self.patience = Patience()  # whoever serves the answers serves this too
 
     @property
     def lent(self) -> Lent:
@@ -102,7 +107,17 @@ class Service:
         """Give the whole daemon on one screen."""
         lent = self._lent
         config = lent.current_config()
-        webhooks = [row for row in await self._backlog(None) if not _is_over(row)]
+        silent = lent.ill()
+        webhooks: list[dict[str, object]] = []
+        sums: dict[str, int | None] = dict.fromkeys(_SUMS)
+        try:
+            backlog = await self._backlog(None)
+        except Silent as fact:  # what is known without the store is told
+            silent = str(fact)
+            sums["in_flight"] = sum(map(lent.in_flight, config.webhooks))
+        else:
+            webhooks = [row for row in backlog if not _is_over(row)]
+            sums = {name: sum(int(str(row[name])) for row in webhooks) for name in _SUMS}
         look = lent.last_look()
         rejected = look if look is not None and look.problems else None
         needs = [row["webhook"] for row in webhooks if row["state"] == "suspended"]
@@ -118,18 +133,18 @@ class Service:
             "config_rejected": None if rejected is None else describe_reloaded(rejected),
             "restart_required": [] if look is None else list(look.restart_required),
             "webhooks": len(config.webhooks),
-            "pending": sum(int(str(row["pending"])) for row in webhooks),
-            "held": sum(int(str(row["held"])) for row in webhooks),
-            "dead": sum(int(str(row["dead"])) for row in webhooks),
-            "delivered": sum(int(str(row["delivered"])) for row in webhooks),
-            "in_flight": sum(int(str(row["in_flight"])) for row in webhooks),
-            "healthy": rejected is None and not needs,
+            **sums,
+            "store_silent": silent,
+            "healthy": rejected is None and not needs and silent is None,
             "backlog": webhooks,
         }
 
     async def webhook_status(self, name: str) -> dict[str, object]:
         """Give how one webhook stands; also one that is no longer in the files, if the store knows it."""
-        rows = await self._backlog(name)
+        try:
+            rows = await self._backlog(name)
+        except Silent as fact:
+            raise ControlRefused(503, str(fact)) from None
         if not rows:
             raise self._no_webhook(name, "in the running config, nor in the store")
         return rows[0]
@@ -137,7 +152,8 @@ class Service:
     async def _backlog(self, name: str | None) -> list[dict[str, object]]:
         lent = self._lent
         config = lent.current_config()
-        rows = {row.webhook: row for row in await lent.store.read(Backlog(webhook=name), Page(limit=1_000_000))}
+        read = await self.patience.ask(lambda: lent.store.read(Backlog(webhook=name), Page(limit=1_000_000)))
+        rows = {row.webhook: row for row in read}
         for known in config.webhooks if name is None else [name]:
             if known in config.webhooks and known not in rows:
                 rows[known] = _empty_backlog(known)

@@ -7,6 +7,7 @@ door over HTTP is there only with tokens, which `config` sees to.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -53,9 +54,10 @@ class Managing:
         """Serve the Unix socket until cancelled."""
         app = build_app(self._service, operator_routes(self._service, self._writer, _make_name))
         limits = HttpLimits(reply_deadline=self._reply_s)
-        await serve_http(
-            asgi_handler(app), [listener], limits, stopping=trio.Event(), admit=admit_operator, task_status=task_status
-        )
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._service.patience.serve)
+            serve = partial(serve_http, asgi_handler(app), [listener], limits, stopping=trio.Event())
+            await serve(admit=admit_operator, task_status=task_status)
 
     async def serve_tenants(
         self, listeners: list[trio.SocketListener], secrets: Secrets, *, task_status: trio.TaskStatus[None]

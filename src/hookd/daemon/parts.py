@@ -20,7 +20,7 @@ import structlog
 
 from hookd.config.reload.lastgood import Keeper
 from hookd.config.reload.reloader import LiveConfig, Reloader, Surroundings
-from hookd.control.reloading import Fault, Reloaded
+from hookd.control.reloading import Reloaded
 from hookd.control.service import ControlRefused, Lent
 from hookd.core.model import Owed, Page
 from hookd.daemon.gauges import CountedNews, Gauges, Looked, Watched
@@ -154,6 +154,7 @@ class Parts:
             suspend=self.dispatcher.suspend,
             resume=self.dispatcher.resume,
             files=self.running_files,
+            ill=self.gauges.ill,
         )
 
 
@@ -246,7 +247,7 @@ def _reloaded(report: Report) -> Reloaded:
         changed=report.changed,
         revision=report.revision,
         applied_at=report.applied_at,
-        problems=tuple(Fault(place=each.place, message=each.message, code=each.code) for each in report.problems),
+        problems=report.problems,
         last_good=report.last_good,
         restart_required=report.restart_required,
         added=report.added,

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = (b"content-type", b"application/problem+json")
 
+_CODES = {status: phrase.lower().replace(" ", "_") for status, phrase in PHRASES.items()}
+_CODES[413] = "too_large"  # as of an event
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -27,8 +30,8 @@ def problem(
 ) -> Response:
     """Give a problem document as a response. `detail` is for a person and holds nothing of the request's body.
 
-    With a `code` its type is `urn:hookd:CODE` and it is a member of its own; without, the status says all there is and
-    the type is `about:blank`, which makes the title the status phrase (RFC 9457, 4.2.1).
+    With a `code` its type is `urn:hookd:CODE`; without, the status says all there is and the type is `about:blank`,
+    which makes the title the status phrase (RFC 9457, 4.2.1). Every document has a member `code`: programs look there.
     """
     document: dict[str, object] = {
         "type": f"urn:hookd:{code}" if code else "about:blank",
@@ -36,8 +39,7 @@ def problem(
         "status": status,
         "detail": detail,
     }
-    if code:
-        document["code"] = code
+    document["code"] = code or _CODES.get(status, "error")
     if members:
         document.update((name, value) for name, value in members.items() if value is not None)
     return Response(status, (CONTENT_TYPE, *headers), _encode(document), close)
