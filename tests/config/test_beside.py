@@ -1,35 +1,64 @@
-"""Working beside an event loop: quick changes of threads while it lasts, and memory that goes back."""
+"""Working beside others: how long a thread rests for them, and that it never rests for long."""
 
 from __future__ import annotations
 
 import sys
-import threading
+import time
 
-from hookd.config.beside import beside_others
-from hookd.config.trim import give_back
+from hookd.config import beside
+from hookd.config.beside import beside_others, give_way, giving_way_to
 
 
-def test_threads_change_quickly_until_the_last_is_done() -> None:
+def measure() -> float:
+    began = time.monotonic()
+    give_way()
+    return time.monotonic() - began
+
+
+def test_nobody_rests_when_nobody_asked_or_is_busy() -> None:
+    asked = []
+
+    def busy() -> bool:
+        asked.append(1)
+        return False
+
+    give_way()
+    with giving_way_to(busy), beside_others():
+        give_way()
+    give_way()
+    assert len(asked) == 1
+
+
+def test_one_rests_until_the_others_are_done() -> None:
+    left = 3
+
+    def busy() -> bool:
+        nonlocal left
+        left -= 1
+        return left >= 0
+
+    with giving_way_to(busy), beside_others():
+        give_way()
+        assert left == -1
+        assert 0 < beside._Others.rested < 1
+
+
+def test_one_rest_and_all_rests_of_a_load_are_bounded() -> None:
+    with giving_way_to(lambda: True):
+        for _ in range(2):
+            with beside_others():
+                began = time.monotonic()
+                for _ in range(10_000):
+                    give_way()
+                assert beside._Others.rested >= beside._REST_IN_ALL_S
+                # Ten thousand rests of 3 ms would take half a minute.
+                assert time.monotonic() - began < 10
+            assert beside._Others.rested < 5
+    assert measure() < 1
+
+
+def test_the_switch_interval_is_what_it_was_before() -> None:
     before = sys.getswitchinterval()
-    inside, leave = threading.Event(), threading.Event()
-
-    def work() -> None:
-        with beside_others():
-            inside.set()
-            leave.wait(30)
-
-    thread = threading.Thread(target=work)
-    with beside_others():
-        thread.start()
-        assert inside.wait(30)
+    with beside_others(), beside_others():
         assert sys.getswitchinterval() < before
-    assert sys.getswitchinterval() < before
-    leave.set()
-    thread.join()
     assert sys.getswitchinterval() == before
-
-
-def test_giving_memory_back_does_no_harm() -> None:
-    kept = [bytes(1000) for _ in range(1000)]
-    give_back()
-    assert all(each == bytes(1000) for each in kept)

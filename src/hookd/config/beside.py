@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 #: Seconds. While all of 400 webhooks are made anew the median event takes 8 ms with five times as much, and 3.5 with
 #: this; half of it gives no more, for a change of threads takes some ten microseconds itself.
@@ -30,6 +31,41 @@ class _Asked:
     before = 0.0
 
 
+#: Seconds: how long to rest before looking again whether others are done, at most at one time, and of one load. A
+#: load of thousands of files shall not wait for a busy store; one of a few is done in a few milliseconds anyway.
+_REST_S: Final = 0.0002
+_REST_AT_ONCE_S: Final = 0.003
+_REST_IN_ALL_S: Final = 0.02
+
+
+class _Others:
+    """Whether others are at something short, and how long one load has rested for them."""
+
+    busy: Callable[[], bool] | None = None
+    rested = 0.0
+
+
+@contextmanager
+def giving_way_to(busy: Callable[[], bool]) -> Iterator[None]:
+    """Have those who work beside others rest while `busy()`; it is asked often, and by other threads."""
+    _Others.busy = busy
+    try:
+        yield
+    finally:
+        _Others.busy = None
+
+
+def give_way() -> None:
+    """Rest while others are at something short. To be called between two small pieces of work."""
+    busy = _Others.busy
+    if busy is None or _Others.rested > _REST_IN_ALL_S or not busy():
+        return
+    began = time.monotonic()
+    while busy() and time.monotonic() - began < _REST_AT_ONCE_S:
+        time.sleep(_REST_S)
+    _Others.rested += time.monotonic() - began
+
+
 @contextmanager
 def beside_others() -> Iterator[None]:
     """Let other threads have the interpreter sooner, until the last of those that ask for it is done."""
@@ -37,6 +73,7 @@ def beside_others() -> Iterator[None]:
         if _Asked.count == 0:
             _Asked.before = sys.getswitchinterval()
             sys.setswitchinterval(min(_SWITCH_S, _Asked.before))
+            _Others.rested = 0.0
         _Asked.count += 1
     try:
         yield

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, overload
 
-from hookd.config.beside import beside_others
+from hookd.config.beside import beside_others, give_way
 from hookd.config.building.build import Parsed, build_config
 from hookd.config.building.reader import Findings
 from hookd.config.building.reuse import Kept
@@ -229,6 +229,7 @@ class _Work:
         sheets: list[Sheet] = []
         torn = not whole
         for name in (snapshot.main, *snapshot.included):
+            give_way()
             try:
                 sheet = self._read(name, snapshot)
             except ConfigInvalid as error:

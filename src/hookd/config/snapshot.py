@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hookd.config.beside import give_way
 from hookd.config.meant import meant_file
 from hookd.config.patterns import RealPaths, is_pattern, list_files, pattern_root
 from hookd.config.problems import ConfigInvalid, Problem
@@ -250,6 +251,7 @@ def _read_once(main: str) -> Snapshot:
     files, stamps = {main: content}, {main: stamp}
     problems: list[Problem] = []
     for name, place in listed.files.items():
+        give_way()
         try:
             files[name], stamps[name] = read_file(name)
         except OSError as error:

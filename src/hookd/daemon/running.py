@@ -26,6 +26,7 @@ import structlog
 import trio
 
 from hookd import __version__
+from hookd.config.beside import giving_way_to
 from hookd.config.reload.reloader import LiveConfig
 from hookd.core.daemonconfig import HttpInlet, UnixInlet
 from hookd.daemon.managing import Managing
@@ -99,6 +100,7 @@ class Daemon:
             async with AsyncExitStack() as opened:
                 with self._setting.notifier.taking_time():
                     store = await self._open_store(opened)
+                opened.enter_context(giving_way_to(lambda: store.busy_s() > 0.0))
                 sender = await opened.enter_async_context(open_senders(self._setting.connector))
                 parts = build_parts(self._setting, self._live, store, sender)
                 inherited = Inherited([(each.fd, each.name) for each in self._setting.descriptors])

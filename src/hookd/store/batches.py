@@ -1,8 +1,9 @@
 """Statements that write many rows at once.
 
-SQLite is asked once for up to 256 rows, because each call from Python gives up and takes back the interpreter's
-lock, and taking it back from a busy event loop costs up to its switch interval (5 ms). Chunks have sizes that are
-powers of two, so that a handful of texts serve every batch and stay prepared.
+SQLite is asked once for as many rows as a text may have that APSW keeps prepared, because each call from Python gives
+up and takes back the interpreter's lock, and taking it back from a busy event loop costs a wake-up of this thread and
+up to the loop's switch interval (5 ms). Chunks have sizes that are powers of two, so that a handful of texts serve
+every batch.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 
     import apsw
 
-#: 256 rows of at most 14 columns: a text below the 16 KiB up to which APSW keeps it prepared.
-LARGEST = 256
+#: Up to this length APSW keeps a text prepared.
+LONGEST_TEXT = 16 * 1024 - 1
+#: A transaction has a thousand rows or so.
+MOST_ROWS = 1024
 
 
 def ask(connection: apsw.Connection, text: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -23,9 +26,9 @@ def ask(connection: apsw.Connection, text: str, values: Sequence[Any] = ()) -> l
     return connection.execute(text, values).fetchall()
 
 
-def split_sizes(n: int) -> Iterator[int]:
-    """Give sizes that add up to `n`: as many of the largest as fit, then falling powers of two."""
-    size = LARGEST
+def split_sizes(n: int, largest: int) -> Iterator[int]:
+    """Give sizes that add up to `n`: as many of the largest, a power of two, as fit, then falling powers of two."""
+    size = largest
     while n:
         while size > n:
             size //= 2
@@ -36,17 +39,21 @@ def split_sizes(n: int) -> Iterator[int]:
 class RowStatement:
     """A statement with a list of rows in it, which stands where the text says `{rows}`; `width` columns each."""
 
-    __slots__ = ("_text", "_texts", "_width")
+    __slots__ = ("_largest", "_text", "_texts", "_width")
 
     def __init__(self, text: str, width: int) -> None:
         self._text = text
         self._width = width
         self._texts: dict[int, str] = {}
+        self._largest = MOST_ROWS
+        while len(self._sized(self._largest)) > LONGEST_TEXT:
+            self._largest //= 2
+        self._texts.clear()
 
     def run(self, connection: apsw.Connection, values: Sequence[Any]) -> int:
         """Write the rows whose values stand one after another; give how many rows were changed."""
         width, at, changed = self._width, 0, 0
-        for size in split_sizes(len(values) // width):
+        for size in split_sizes(len(values) // width, self._largest):
             chunk = values if size * width == len(values) else values[at : at + size * width]
             connection.execute(self._sized(size), chunk)
             changed += connection.changes()
@@ -57,7 +64,7 @@ class RowStatement:
         """Ask with rows, and give all that is answered."""
         width, at = self._width, 0
         found: list[tuple[Any, ...]] = []
-        for size in split_sizes(len(values) // width):
+        for size in split_sizes(len(values) // width, self._largest):
             found += connection.execute(self._sized(size), values[at : at + size * width])
             at += size * width
         return found

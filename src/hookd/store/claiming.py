@@ -11,6 +11,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 import apsw
+import msgspec
 
 from hookd.core.model import Claim
 from hookd.store.base import Claimed
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from hookd.store.base import Wants
     from hookd.store.ledger import Lane
 
+# One row for all: between two rows APSW gives the interpreter's lock up, and a busy event loop takes it each time.
 _FIND_DUE = (
+    "SELECT json_group_array(json_array(seq, bytes, due_at, attempts, order_key, once, born) ORDER BY due_at, seq)"
+    " FROM ("
     "SELECT d.seq, e.bytes, d.due_at, d.attempts, d.order_key, d.once, d.born"
     " FROM deliveries d INDEXED BY deliveries_due CROSS JOIN events e ON e.seq = d.event"
     " WHERE d.webhook = ? AND d.state = 0 AND d.due_at <= ? AND d.seq NOT IN carray(?)"
-    " ORDER BY d.due_at, d.seq LIMIT ?"
+    " ORDER BY d.due_at, d.seq LIMIT ?)"
 )
 _FIND_NEXT_DUE = (
     "SELECT d.due_at FROM deliveries d INDEXED BY deliveries_due"
@@ -41,6 +45,9 @@ _LOAD = (
     f"SELECT {EVENT_COLUMNS}, d.seq"  # noqa: S608  constants
     " FROM carray(?) c CROSS JOIN deliveries d ON d.seq = c.value CROSS JOIN events e ON e.seq = d.event"
 )
+
+
+_read_rows = msgspec.json.Decoder(list[tuple[int, int, int, int, str | None, int, int]]).decode
 
 
 def numbers(values: Iterable[int]) -> apsw.CArrayBinding:
@@ -82,13 +89,14 @@ class _Claiming:
         mine = self._chosen.setdefault(key, [])
         taken = numbers([*self._draft.taken(key), *mine])
         took: list[int] = []
-        for seq, size, *row in ask(self._connection, _FIND_DUE, (key, self._now, taken, n)):
+        [(found,)] = ask(self._connection, _FIND_DUE, (key, self._now, taken, n))
+        for seq, size, due_at, attempts, order_key, once, born in _read_rows(found):
             if size > self._left and not self._alone:
                 mine += took
                 return took or None
             self._alone = False
             self._left -= size
-            self._rows[seq] = (key, *row)
+            self._rows[seq] = (key, due_at, attempts, order_key, once, born)
             took.append(seq)
         mine += took
         return took

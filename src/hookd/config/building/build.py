@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from hookd.config.beside import give_way
 from hookd.config.building.daemonsection import build_daemon
 from hookd.config.building.merge import Profiles, Section, overlay
 from hookd.config.building.reader import Findings, Reader
@@ -67,6 +68,7 @@ def build_config(
     schemas = SchemaSet(shelf, tree, before.schemas)
     event_types = _build_event_types(parsed, schemas, findings)
     made = _build_webhooks(parsed, event_types, schemas, findings)
+    give_way()
     webhooks = made.webhooks
     moved = _build_moved(parsed, webhooks, findings)
     for problem in schemas.problems:
@@ -78,11 +80,14 @@ def build_config(
     if managed_git and root is None:
         message = "`managed_git` commits what is written to `managed_dir`, and there is no `managed_dir`"
         findings.report(Section(parsed.main, ()).place(("managed_git",)), message, "missing_key")
+    give_way()
     check_managed(webhooks.values(), root, findings)
     names = (name for _, name, _ in _named(parsed, "profiles"))
     check_tokens(daemon, names, made.try_profile, findings, managed_dir=root)
+    give_way()
     old = before.index
     index = build_index(webhooks.values()) if old is None else revise_index(old, before.webhooks, webhooks)
+    give_way()
     kept = Kept(
         sheets={sheet.file: sheet for sheet in parsed.sheets},
         built=made.built,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hookd.config.beside import give_way
 from hookd.config.check import check_document
 from hookd.config.text.strictyaml import parse_yaml
 
@@ -150,4 +151,6 @@ def _find_asked(definition: object) -> Iterator[Path]:
 
 def read_sheet(content: bytes, file: str, kind: Kind) -> Sheet:
     """Parse and check a file. Raises `ConfigInvalid` if it is not YAML; what the check says is in `problems`."""
-    return Sheet(parse_yaml(content, file), content, kind)
+    document = parse_yaml(content, file)
+    give_way()
+    return Sheet(document, content, kind)

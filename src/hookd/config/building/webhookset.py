@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hookd.config.beside import give_way
 from hookd.config.building.impossible import PossiblePaths
 from hookd.config.building.merge import Section, merge_webhook
 from hookd.config.building.reader import Certain, Findings, Reader
@@ -56,6 +57,7 @@ class WebhookSet:
     def build(self, listed: Iterable[tuple[Sheet, Sequence[str]]]) -> None:
         """Build the webhooks of these files; problems go to the findings."""
         for sheet, names in listed:
+            give_way()
             for name in names:
                 known = self._before.get(name)
                 if known is None or known.sheet is not sheet or not self._holds(known):
@@ -104,6 +106,7 @@ class WebhookSet:
         return self._grounds[profile]
 
     def _make(self, name: str, sheet: Sheet) -> None:
+        give_way()
         written = sheet.webhooks().get(name)
         value = written if isinstance(written, dict) else {}
         section = Section(sheet, ("webhooks", name))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import trio
 
+from hookd.config.beside import beside_others, give_way
 from hookd.config.git import find_git_directories, git_busy, is_writing
 
 if TYPE_CHECKING:
@@ -101,7 +102,9 @@ class Settling:
         """Take note that the files stood still while they were read."""
         self._moving_since = None
 
+    @beside_others()
     def _find_trees(self) -> tuple[Path, ...]:
+        give_way()
         return find_git_directories(os.path.realpath(directory) for directory in self._directories())
 
 

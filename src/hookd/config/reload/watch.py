@@ -28,7 +28,7 @@ import structlog
 import trio
 from watchfiles._rust_notify import RustNotify
 
-from hookd.config.beside import beside_others
+from hookd.config.beside import beside_others, give_way
 from hookd.config.git import find_git_directory, list_heads
 from hookd.config.patterns import RealPaths, is_pattern, pattern_root
 from hookd.config.problems import ConfigInvalid
@@ -110,6 +110,7 @@ def plan_watch(main: str, snapshot: Snapshot | None, missing: Iterable[str] = ()
     above: dict[str, str] = {}  # thousands of files lie in one directory
     taken: set[str] = set()
     for path in files:
+        give_way()
         start = path.rfind("/") + 1
         if path[:start] not in above:
             above[path[:start]] = os.path.abspath(path[:start]).rstrip("/")  # noqa: PTH100  links stay
