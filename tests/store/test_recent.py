@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from msgspec.structs import replace
 
 from hookd.core.model import Event
 from hookd.store.recent import STALE_MS, WEIGHT, Recent
 from hookd.store.sqlite import open_sqlite_store
-from tests.store.making import accept_stored, bind, claim, fail, make_event, owe
+from tests.store.making import accept_stored, attempts, backlog, bind, claim, fail, make_event, owe, record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,13 +54,14 @@ async def test_claims_are_the_same_from_memory_and_from_the_disk(tmp_path: Path)
     events = [
         replace(make_event("one", source="/s", tenant="t"), subject="x", time="2026-01-01T00:00:00Z", partitionkey="p"),
         replace(make_event("two"), data=None, extensions=b'{"a":1}'),
+        make_event("odd", data='{"a":"\\u0000 \\n \\ud83d\\ude00 \U0001f600 \\" \\\\ é \x7f"}'.encode()),
         replace(make_event("three"), traceparent="00-" + "1" * 32 + "-" + "2" * 16 + "-01"),
     ]
     async with open_sqlite_store(tmp_path / "state", disk_free=0) as store:
         await bind(store, "a", "b")
         await accept_stored(store, *(owe(event, "a", "b") for event in events))
         from_memory = await claim(store)
-        assert len(from_memory) == 6
+        assert len(from_memory) == 8
         assert all(any(one.event is event for event in events) for one in from_memory), "an event was read again"
     async with open_sqlite_store(tmp_path / "state", disk_free=0) as store:
         await bind(store, "a", "b")
@@ -70,6 +72,29 @@ async def test_claims_are_the_same_from_memory_and_from_the_disk(tmp_path: Path)
     assert shown == [
         (one.delivery_id, one.webhook, one.event, one.attempts, one.aging_since, one.order_key) for one in from_memory
     ]
+
+
+@pytest.mark.parametrize("size", [10, 400_000])
+async def test_what_is_read_again_is_what_was_stored(tmp_path: Path, size: int) -> None:
+    events = [make_event(f"e{number}", data=b'{"x":"%b"}' % (b"\xc3\xa9" * size)) for number in range(5)]
+    async with open_sqlite_store(tmp_path / "state", disk_free=0) as store:
+        await bind(store, "a")
+        await accept_stored(store, *(owe(event, "a") for event in events))
+    async with open_sqlite_store(tmp_path / "state", disk_free=0) as store:
+        await bind(store, "a")
+        assert [one.event for one in await claim(store)] == events
+
+
+@pytest.mark.parametrize("number", [1, 5, 7, 13, 100, 511, 600, 1025])
+async def test_any_number_of_rows_is_written(tmp_path: Path, number: int) -> None:
+    async with open_sqlite_store(tmp_path / "state", disk_free=0) as store:
+        await bind(store, "a")
+        await accept_stored(store, *(owe(f"e{each}", "a") for each in range(number)))
+        claims = await claim(store, total=2000, each=2000)
+        assert [one.event.id for one in claims] == [f"e{each}" for each in range(number)]
+        await record(store, claims)
+        assert len(await attempts(store)) == number
+        assert (await backlog(store)).delivered == number
 
 
 async def test_a_second_claim_of_a_delivery_counts_its_attempts(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hookd.core.model import Cause, Claim
 from hookd.store.base import Conflict, New, Seen
-from hookd.store.batches import RowStatement, ask
+from hookd.store.batches import ROWS, RowStatement, ask
 from hookd.store.content import event_bytes, tells_the_same
 from hookd.store.ledger import Lease
 from hookd.store.tables import DEAD, EVENT_COLUMNS, read_event
@@ -29,14 +29,12 @@ if TYPE_CHECKING:
 
 _INSERT_EVENTS = RowStatement(
     "INSERT INTO events (seq, id, source, tenant, type, subject, time, partitionkey, traceparent, accepted_at, bytes,"
-    " digest, extensions, data) VALUES {rows} ON CONFLICT (id, source, tenant) DO NOTHING",
+    f" digest, extensions, data) {ROWS} ON CONFLICT (id, source, tenant) DO NOTHING",
     14,
 )
-_INSERT_DELIVERIES = RowStatement(
-    "INSERT INTO deliveries (seq, event, webhook, due_at, born, order_key) VALUES {rows}", 6
-)
+_INSERT_DELIVERIES = RowStatement(f"INSERT INTO deliveries (seq, event, webhook, due_at, born, order_key) {ROWS}", 6)
 _INSERT_DEAD = RowStatement(
-    "INSERT INTO deliveries (seq, event, webhook, state, born, once, cause, ended_at) VALUES {rows}", 8
+    f"INSERT INTO deliveries (seq, event, webhook, state, born, once, cause, ended_at) {ROWS}", 8
 )
 _FIND_BLOCKED = RowStatement(
     "WITH v (webhook, order_key) AS (VALUES {rows}) SELECT webhook, order_key FROM v WHERE EXISTS (SELECT 1"

@@ -8,7 +8,7 @@ the event is read; the event of what was accepted a moment ago is not read at al
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import apsw
 import msgspec
@@ -17,7 +17,7 @@ from hookd.core.model import Claim
 from hookd.store.base import Claimed
 from hookd.store.batches import ask
 from hookd.store.ledger import Draft, Lease
-from hookd.store.tables import EVENT_COLUMNS, EVENT_WIDTH, read_event
+from hookd.store.tables import EVENT_COLUMNS, EVENT_TEXTS, EVENT_WIDTH, read_event, read_events
 from hookd.store.turns import take_turns
 
 if TYPE_CHECKING:
@@ -41,13 +41,14 @@ _FIND_NEXT_DUE = (
     " WHERE d.webhook = ? AND d.state = 0 AND d.due_at IS NOT NULL AND d.seq NOT IN carray(?)"
     " ORDER BY d.due_at LIMIT 1"
 )
-_LOAD = (
-    f"SELECT {EVENT_COLUMNS}, d.seq"  # noqa: S608  constants
-    " FROM carray(?) c CROSS JOIN deliveries d ON d.seq = c.value CROSS JOIN events e ON e.seq = d.event"
-)
+_FROM_CHOSEN = "FROM carray(?) c CROSS JOIN deliveries d ON d.seq = c.value CROSS JOIN events e ON e.seq = d.event"
+_LOAD = f"SELECT {EVENT_COLUMNS}, d.seq {_FROM_CHOSEN}"
+#: The same as one row, for events that are small: a text is made of it, and taken apart.
+_LOAD_SMALL = f"SELECT json_group_array(json_array({EVENT_TEXTS}, d.seq)) {_FROM_CHOSEN}"
+SMALL_BYTES = 1 << 20
 
-
-_read_rows = msgspec.json.Decoder(list[tuple[int, int, int, int, str | None, int, int]]).decode
+_Due: TypeAlias = "tuple[int, int, int, int, str | None, int, int]"
+_read_due = msgspec.json.Decoder(list[tuple[int, int, int, int, str | None, int, int]]).decode
 
 
 def numbers(values: Iterable[int]) -> apsw.CArrayBinding:
@@ -68,7 +69,7 @@ class _Claiming:
         self._now = now
         self._alone = not draft.ledger.leases  # nothing is handed out: even what is too large may go
         self._chosen: dict[int, list[int]] = {}  # by webhook
-        self._rows: dict[int, tuple[int, int | None, int, str | None, int, int]] = {}  # what a claim is made of
+        self._rows: dict[int, tuple[int, _Due]] = {}  # what claims are made of, with the webhook's key
 
     def claim(self, wants: Wants) -> Claimed:
         ledger, now = self._draft.ledger, self._now
@@ -90,13 +91,14 @@ class _Claiming:
         taken = numbers([*self._draft.taken(key), *mine])
         took: list[int] = []
         [(found,)] = ask(self._connection, _FIND_DUE, (key, self._now, taken, n))
-        for seq, size, due_at, attempts, order_key, once, born in _read_rows(found):
+        for row in _read_due(found):
+            seq, size = row[:2]
             if size > self._left and not self._alone:
                 mine += took
                 return took or None
             self._alone = False
             self._left -= size
-            self._rows[seq] = (key, due_at, attempts, order_key, once, born)
+            self._rows[seq] = key, row
             took.append(seq)
         mine += took
         return took
@@ -106,7 +108,7 @@ class _Claiming:
         events = self._find_events(chosen)
         claims: list[Claim] = []
         for seq in chosen:
-            key, due_at, attempts, order_key, once, born = rows[seq]
+            key, (_, _, due_at, attempts, order_key, once, born) = rows[seq]
             lane: Lane = draft.look(key)
             claims.append(
                 Claim(
@@ -126,11 +128,17 @@ class _Claiming:
         """Give the events of deliveries, those of a moment ago from memory."""
         recent = self._draft.ledger.recent
         found = {seq: event for seq in chosen if (event := recent.take(seq)) is not None}
-        if len(found) < len(chosen):
-            missing = numbers(seq for seq in chosen if seq not in found)
-            for row in ask(self._connection, _LOAD, (missing,)):
-                found[row[EVENT_WIDTH]] = read_event(row, 0)
+        missing = [seq for seq in chosen if seq not in found]
+        if missing:
+            found.update(self._read_events(missing))
         return found
+
+    def _read_events(self, missing: list[int]) -> dict[int, Event]:
+        bound = (numbers(missing),)
+        if sum(self._rows[seq][1][1] for seq in missing) > SMALL_BYTES:
+            return {row[EVENT_WIDTH]: read_event(row, 0) for row in ask(self._connection, _LOAD, bound)}
+        [(text,)] = ask(self._connection, _LOAD_SMALL, bound)
+        return read_events(text)
 
     def find_next_due(self, lane: Lane) -> None:
         """Find out when the next unclaimed delivery of a webhook is due."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import msgspec
 
 from hookd.core.model import WebhookState
-from hookd.store.batches import RowStatement
+from hookd.store.batches import ROWS, RowStatement
 from hookd.store.recent import Recent
 from hookd.store.standing import Standing
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _WRITE_WEBHOOKS = RowStatement(
     "INSERT INTO webhooks (key, name, fingerprint, rules, bound, paused, state, held_since, held_total,"
-    " pending, withheld, dead, delivered, exchanges) VALUES {rows}"
+    f" pending, withheld, dead, delivered, exchanges) {ROWS}"
     " ON CONFLICT (key) DO UPDATE SET name=excluded.name, fingerprint=excluded.fingerprint, rules=excluded.rules,"
     " bound=excluded.bound, paused=excluded.paused, state=excluded.state, held_since=excluded.held_since,"
     " held_total=excluded.held_total, pending=excluded.pending, withheld=excluded.withheld, dead=excluded.dead,"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hookd.core.model import Dead, Delivered, Exchange, RetryAt
-from hookd.store.batches import RowStatement, ask
+from hookd.store.batches import ROWS, RowStatement, ask
 from hookd.store.claiming import numbers
 from hookd.store.tables import DEAD, DELIVERED, EXCHANGE_STRIDE, EXCHANGES, PENDING
 
@@ -38,10 +38,10 @@ _DELIVER = (
 )
 _INSERT_ATTEMPTS = RowStatement(
     "INSERT INTO attempts (seq, delivery, webhook, number, started_at, duration_ms, outcome, cause, detail, status,"
-    " url, revision, next_at, excerpt) VALUES {rows}",
+    f" url, revision, next_at, excerpt) {ROWS}",
     14,
 )
-_WRITE_EXCHANGES = RowStatement("INSERT OR REPLACE INTO exchanges (slot, attempt, content) VALUES {rows}", 3)
+_WRITE_EXCHANGES = RowStatement(f"INSERT OR REPLACE INTO exchanges (slot, attempt, content) {ROWS}", 3)
 _FIND_HEAD = (
     "SELECT seq, due_at, held_at FROM deliveries INDEXED BY deliveries_order"
     " WHERE webhook = ? AND order_key = ? AND state = 0 ORDER BY seq LIMIT 1"

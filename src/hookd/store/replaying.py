@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hookd.store.base import Revised
-from hookd.store.batches import RowStatement, ask
+from hookd.store.batches import ROWS, RowStatement, ask
 from hookd.store.claiming import numbers
 from hookd.store.tables import DEAD, DELIVERED, PENDING
 
@@ -39,7 +39,7 @@ _FIND_OWED = (
 _FIND_BLOCKED = (
     "SELECT 1 FROM deliveries INDEXED BY deliveries_order WHERE webhook = ? AND order_key = ? AND state = 0 LIMIT 1"
 )
-_INSERT = RowStatement("INSERT INTO deliveries (seq, event, webhook, due_at, born, order_key) VALUES {rows}", 6)
+_INSERT = RowStatement(f"INSERT INTO deliveries (seq, event, webhook, due_at, born, order_key) {ROWS}", 6)
 
 
 def replay_events(connection: apsw.Connection, draft: Draft, lane: Lane, change: Replay, now: int) -> Revised:

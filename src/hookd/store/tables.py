@@ -14,9 +14,10 @@ Rules of this module:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import apsw
+import msgspec
 
 from hookd.core.model import Event, State
 
@@ -104,6 +105,14 @@ EVENT_COLUMNS = (
     " e.accepted_at, e.digest, e.extensions, e.data"
 )
 EVENT_WIDTH = 12
+#: The same where only texts and numbers can stand. What was accepted as data and extensions is JSON, so it is Unicode.
+EVENT_TEXTS = (
+    "e.id, e.source, e.tenant, e.type, e.subject, e.time, e.partitionkey, e.traceparent,"
+    " e.accepted_at, hex(e.digest), CAST(e.extensions AS TEXT), CAST(e.data AS TEXT)"
+)
+_Text: TypeAlias = str | None
+_Texts: TypeAlias = tuple[str, str, str, str, _Text, _Text, _Text, _Text, int, str, _Text, _Text, int]
+_read_texts = msgspec.json.Decoder(list[_Texts]).decode
 
 
 #: Says of a file that it is a copy of a store (see `copying`).
@@ -146,6 +155,29 @@ def read_event(row: tuple[Any, ...], at: int) -> Event:
         accepted_at=accepted_at,
         digest=digest,
     )
+
+
+def read_events(text: str) -> dict[int, Event]:
+    """Give events by a number of theirs, out of a JSON text: a list of rows of `EVENT_TEXTS` and the number."""
+    events: dict[int, Event] = {}
+    for row in _read_texts(text):
+        event_id, source, tenant, kind, subject, time, partitionkey, traceparent, accepted_at, *rest, number = row
+        digest, extensions, data = rest
+        events[number] = Event(
+            id=event_id,
+            type=kind,
+            source=source or None,
+            subject=subject,
+            time=time,
+            tenant=tenant or None,
+            partitionkey=partitionkey,
+            traceparent=traceparent,
+            extensions=None if extensions is None else extensions.encode(),
+            data=None if data is None else data.encode(),
+            accepted_at=accepted_at,
+            digest=bytes.fromhex(digest or ""),
+        )
+    return events
 
 
 def connect(path: Path, *, writable: bool) -> apsw.Connection:
