@@ -82,13 +82,16 @@ def test_what_is_meant_to_stand_in_a_body_is_not(tmp_path: Path, text: str) -> N
         ("http://10.0.0.1/", "proxy: http://proxy.example:3128", False),
         ("http://10.0.0.1/", "active: false", False),
         ("http://9.9.9.9/", "", False),
+        ("http://localhost:9000/", "", True),
+        ("http://crm.localhost/", "", True),
+        ("http://localhost/", "allow_networks: [127.0.0.0/8]", False),
         ("http://private.example/", "", False),
     ],
 )
 def test_an_address_that_nobody_has_opened_is_told(tmp_path: Path, url: str, keys: str, *, told: bool) -> None:
     loaded = load_again(write_tree(tmp_path, main=WEBHOOK.replace("https://crm.example.com/", f"'{url}'") + keys), None)
     assert not isinstance(loaded, Rejected)
-    found = find_denied(loaded.config)
+    found = find_denied(loaded.config, loaded.snapshot)
     assert [problem.code for problem in found] == ["denied_address"] * told
     assert {problem.severity for problem in found} <= {"warning"}
 

@@ -117,7 +117,7 @@ def _look(main: Path) -> _Findings:
         found = _Findings(main=main, config=None, sources=sources, problems=list(loaded.error.problems))
     else:
         found = _Findings(main=main, config=loaded.config, sources=loaded.snapshot.sources, problems=[])
-        found.problems += find_denied(loaded.config)
+        found.problems += find_denied(loaded.config, loaded.snapshot)
         found.problems += find_idle(loaded.config, loaded.snapshot)
         found.problems += find_untestable(loaded.config, loaded.snapshot)
     if loaded.snapshot is not None:

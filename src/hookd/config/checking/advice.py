@@ -52,6 +52,7 @@ _OPERATORS: Final = {
     "=": "eq",
 }
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_LOCAL: Final = ("127.0.0.1", "::1")
 _CONNECTIVES: Final = frozenset({"any", "all", "not"})
 
 _SECRET_USES: Final = frozenset({Use.TEMPLATE_SECRET, Use.BEARER, Use.PASSWORD, Use.SIGNING, Use.TOKEN, Use.KEY})
@@ -85,9 +86,10 @@ def find_advice(snapshot: Snapshot) -> list[Problem]:
     return found
 
 
-def find_denied(config: Config) -> list[Problem]:
+def find_denied(config: Config, snapshot: Snapshot) -> list[Problem]:
     """Warn of the webhooks whose URL is an address that no attempt will be made to, since nobody has opened it."""
     found: list[Problem] = []
+    places = _Places(snapshot)
     for webhook in config.webhooks.values():
         if not webhook.active or not isinstance(webhook.url, str) or webhook.proxy is not None:
             continue
@@ -95,20 +97,26 @@ def find_denied(config: Config) -> list[Problem]:
             target = parse_target(webhook.url)
         except TargetInvalid:
             continue
-        if target.literal and (reason := denied(target.host, webhook.allow_networks)) is not None:
-            message = f"webhook `{webhook.id}` will not be delivered: {reason}"
-            found.append(Problem(webhook.place, message, "denied_address", severity="warning"))
+        # RFC 6761 section 6.3: such a name is this machine, whoever is asked.
+        is_local = target.host == "localhost" or target.host.endswith(".localhost")
+        addresses = _LOCAL if is_local else (target.host,) if target.literal else ()
+        reasons = [denied(address, webhook.allow_networks) for address in addresses]
+        if reasons and reasons[0] is not None and None not in reasons:
+            message = f"webhook `{webhook.id}` will not be delivered: {reasons[0]}"
+            place = places.find(webhook, "url")
+            found.append(Problem(place, message, "denied_address", severity="warning"))
     return found
 
 
 def find_idle(config: Config, snapshot: Snapshot) -> list[Problem]:
     """Warn of the webhooks that are active and listen to nothing."""
     found: list[Problem] = []
+    places = _Places(snapshot)
     for webhook in config.webhooks.values():
         if webhook.active and not any(trigger.active for trigger in webhook.triggers):
             which = "no entry of `events` is active" if webhook.triggers else "`events` is empty"
             message = f"webhook `{webhook.id}` is given nothing: {which}; `active: false` says that this is meant"
-            place = _place_in(snapshot, webhook, "events")
+            place = places.find(webhook, "events")
             found.append(Problem(place, message, "no_events", severity="warning"))
     return found
 
@@ -116,24 +124,34 @@ def find_idle(config: Config, snapshot: Snapshot) -> list[Problem]:
 def find_untestable(config: Config, snapshot: Snapshot) -> list[Problem]:
     """Warn of the webhooks whose `test_event` is of a tenant whose events they are not given."""
     found: list[Problem] = []
+    places = _Places(snapshot)
     for webhook in config.webhooks.values():
         tenant = None if webhook.test_event is None else webhook.test_event.get("tenant")
         if isinstance(tenant, str) and not tenant_allows(webhook, tenant):
             whose = "events without a tenant" if webhook.tenant is None else "events of its own tenant"
             message = f"webhook `{webhook.id}` takes {whose}: `hookd test` will refuse an event of another one"
-            place = _place_in(snapshot, webhook, "test_event", "tenant")
+            place = places.find(webhook, "test_event", "tenant")
             found.append(Problem(place, message, "foreign_tenant", severity="warning"))
     return found
 
 
-def _place_in(snapshot: Snapshot, webhook: Webhook, *path: str) -> Place:
-    """Give where a value of a webhook stands, if it stands in the webhook itself; else where its id does."""
-    content = snapshot.files.get(webhook.place.file)
-    if content is None:
-        return webhook.place
-    document = parse_yaml(content, webhook.place.file)
-    is_own = path[0] in document.value["webhooks"][webhook.id]
-    return document.place(("webhooks", webhook.id, *path)) if is_own else webhook.place
+class _Places:
+    """Finds where values of webhooks stand. State: the files that it has parsed for that."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._files = snapshot.files
+        self._documents: dict[str, Document] = {}
+
+    def find(self, webhook: Webhook, *path: str) -> Place:
+        """Give where a value of a webhook stands, if it stands in the webhook itself; else where its id does."""
+        name = webhook.place.file
+        if name not in self._files:
+            return webhook.place
+        if name not in self._documents:
+            self._documents[name] = parse_yaml(self._files[name], name)
+        document = self._documents[name]
+        is_own = path[0] in document.value["webhooks"][webhook.id]
+        return document.place(("webhooks", webhook.id, *path)) if is_own else webhook.place
 
 
 def parse_files(snapshot: Snapshot) -> Iterator[Document]:
