@@ -1268,3 +1268,87 @@ def test_a_main_file_that_cannot_be_used_hides_nothing_either(
         "w.d/a.yaml:3:14 [bad_url] the URL must begin with http:// or https://",
         "w.d/b.yaml:1:12 [duplicate_id] the webhook `two` stands in two places (w.d/a.yaml:3:3)",
     ]
+
+
+FLAWED_MAIN = """\
+version: 1
+include: ['*.d/*.yaml']
+defaults: {timeout: 5}
+webhooks:
+  4711: {url: 'https://a.example/', events: ['*']}
+  true: {}
+  a: {url: ftp://x.example/, events: ['*'], timout: 5s}
+  b:
+    url: {{ data.url }}
+    events: ['*']
+    retry: {schedule: [1s], schedule: [2s], jiter: 1}
+  c: {profile: '4711', url: 'https://a.example/', events: ['*']}
+  d: {events: ['*']}
+moved:
+  - {from: z, to: '4711'}
+"""
+FLAWED_INCLUDED = """\
+webhooks:
+  e: {events: ['*']}
+  e: {url: 'https://a.example/', events: ['*']}
+  f: {url: !!str https://a.example/, name: !x 5, events: ['*'], tests: 7}
+  g: {url: ftp://x.example/, events: ['*']}
+  h: {events: ['*']}
+"""
+IN_MAIN = [
+    "hookd.yaml:3:21 [wrong_type]",
+    "hookd.yaml:5:3 [key_not_text]",
+    "hookd.yaml:6:3 [key_not_text]",
+    "hookd.yaml:7:12 [bad_url]",
+    "hookd.yaml:7:45 [unknown_key]",
+    "hookd.yaml:9:11 [key_not_text]",
+    "hookd.yaml:11:29 [duplicate_key]",
+    "hookd.yaml:11:45 [unknown_key]",
+    "hookd.yaml:13:3 [missing_key]",
+]
+IN_INCLUDED = [
+    "w.d/b.yaml:3:3 [duplicate_key]",
+    "w.d/b.yaml:4:12 [tag]",
+    "w.d/b.yaml:4:44 [tag]",
+    "w.d/b.yaml:4:72 [wrong_type]",
+    "w.d/b.yaml:5:12 [bad_url]",
+    "w.d/b.yaml:6:3 [missing_key]",
+]
+
+
+def places_told(top: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Load such a config, and give the place and the code of each problem."""
+    write(top, files)
+    monkeypatch.chdir(top)
+    with pytest.raises(ConfigInvalid) as caught:
+        load_config(Path("hookd.yaml"))
+    return [tell(problem, top).split("]")[0] + "]" for problem in caught.value.problems]
+
+
+def test_a_key_that_is_no_text_a_second_one_and_a_tag_hide_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the check and the build find in the same file is told as well, and nothing that only follows from it."""
+    files = {"hookd.yaml": FLAWED_MAIN, "w.d/b.yaml": FLAWED_INCLUDED}
+    assert places_told(tmp_path, files, monkeypatch) == [*IN_MAIN, *IN_INCLUDED]
+
+
+def test_neither_do_they_in_an_included_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"hookd.yaml": "version: 1\ninclude: ['*.d/*.yaml']\n", "w.d/b.yaml": FLAWED_INCLUDED}
+    assert places_told(tmp_path, files, monkeypatch) == IN_INCLUDED
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "defaults: {timeout: 5s}\ndefaults: {url: 'https://a.example/'}\n",
+        "profiles:\n  p: {timeout: 5s}\n  p: {url: 'https://a.example/'}\n",
+        "profiles: {q: {timeout: 5s}}\nprofiles: {p: {url: 'https://a.example/'}}\n",
+    ],
+)
+def test_what_the_second_of_two_keys_may_bring_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str
+) -> None:
+    webhooks = "webhooks:\n  one: {profile: p, events: ['*']}\n  two: {profile: p, events: ['*'], timout: 5s}\n"
+    told = places_told(tmp_path, {"hookd.yaml": f"version: 1\n{base}{webhooks}"}, monkeypatch)
+    assert [each.split()[1] for each in told] == ["[duplicate_key]", "[unknown_key]"]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookd.config.problems import CODES, ConfigInvalid
-from hookd.config.text.strictyaml import MAX_DEPTH, MAX_VALUES, parse_yaml
+from hookd.config.text.strictyaml import MAX_DEPTH, MAX_VALUES, parse_anyway, parse_yaml
 from hookd.config.text.syntax import MAX_FILE_BYTES
 
 
@@ -445,6 +445,35 @@ def test_the_place_within_a_text(text: str, places: list[str]) -> None:
     lines = text.removeprefix("\ufeff").replace("\r", "").split("\n")
     assert all(lines[place.line - 1].startswith("$(", place.column - 1) for place in found)
     assert document.place_within(path, "$(", len(places)) == document.place(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "codes"),
+    [
+        ("a: 1\nb: 2\na: 3\n", {"a": 1, "b": 2}, ["duplicate_key"]),
+        ("a: {1: x, b: 2, true: y}\n", {"a": {"b": 2}}, ["key_not_text", "key_not_text"]),
+        ("a: {{ b }}\nc: 1\n", {"a": {}, "c": 1}, ["key_not_text"]),
+        ("a: !!str 5\nb: !x [1]\nc: ! z\n", {"a": "5", "b": [1], "c": "z"}, ["tag", "tag", "tag"]),
+        ("a: &a {b: 1, b: 2}\nc: {<<: *a, 3: x}\n", {"a": {"b": 1}, "c": {"b": 1}}, ["duplicate_key", "key_not_text"]),
+        ("a: 1\n", {"a": 1}, []),
+    ],
+)
+def test_what_only_breaks_a_rule_of_ours_is_read_on(text: str, value: object, codes: list[str]) -> None:
+    document = parse_anyway(text.encode(), "f.yaml")
+    assert document.value == value
+    assert [flaw.code for flaw in document.flaws] == codes
+    if codes:
+        with pytest.raises(ConfigInvalid) as caught:
+            parse_yaml(text.encode(), "f.yaml")
+        assert {problem.code for problem in caught.value.problems} == set(codes)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [1\na: 2\n", "a: &a [*a]\na: 1\n", "a: .inf\na: 1\n", "a: &a {}\nb: {<<: *a, <<: *a}\n"]
+)
+def test_what_cannot_be_told_is_not_read_on(text: str) -> None:
+    with pytest.raises(ConfigInvalid):
+        parse_anyway(text.encode(), "f.yaml")
 
 
 def test_every_conflict_is_told_once() -> None:

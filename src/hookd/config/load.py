@@ -238,9 +238,12 @@ class _Work:
                 continue
             problems.extend(sheet.problems)
             sheets.append(sheet)
+            torn = torn or bool(sheet.flaws)
         try:
             if torn:
                 problems += self._find_certain(snapshot, sheets, shelf, problems)
+                silent = frozenset().union(*(sheet.silent for sheet in sheets))
+                problems = [problem for problem in problems if (problem.place, problem.code) not in silent]
                 self.kept = replace(self.kept, sheets={sheet.file: sheet for sheet in sheets})
                 raise ConfigInvalid(problems, _sources(snapshot, problems))
             return self._build(snapshot, sheets, shelf, ask_checkout, Findings(problems))
@@ -286,7 +289,7 @@ class _Work:
         findings = Findings(problems)
         parsed = Parsed(main=main, included=sheets[1:] if has_main else sheets, before=self.kept)
         build_config(parsed, shelf, lambda: Revision(hash=""), findings)
-        return keep_certain(findings.problems[len(problems) :], has_main=has_main)
+        return keep_certain(findings.problems[len(problems) :], has_main=has_main, flawed=sheets)
 
 
 def _sources(snapshot: Snapshot, problems: Iterable[Problem]) -> dict[str, str]:

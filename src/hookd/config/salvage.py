@@ -5,6 +5,7 @@ Rules of this module:
 1. One file that is not YAML, or is not there, hides nothing that is wrong in the others: they are put together without
    it, and every problem that this shows is told, but for those that the missing part may solve. A profile, an event
    type, a secret or a webhook that is not found may stand in the file that cannot be read, so it is not missed.
+   The same is true of a file that is YAML and was read without a part of it, and of what stands in that file itself.
 2. Of a main file that is not YAML, `include` and `managed_dir` are read by themselves, since they say where the
    others are.
 """
@@ -17,11 +18,13 @@ from typing import TYPE_CHECKING, Final
 from hookd.config.patterns import find_files, is_pattern
 from hookd.config.problems import ConfigInvalid, Problem
 from hookd.config.snapshot import Snapshot
-from hookd.config.text.strictyaml import parse_yaml
+from hookd.config.text.strictyaml import parse_anyway
 from hookd.config.text.syntax import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from hookd.config.building.sheets import Sheet
 
 #: What a part that is missing may solve; when it is the main file, it may hold defaults as well.
 _MAY_COME: Final = frozenset(
@@ -30,8 +33,13 @@ _MAY_COME: Final = frozenset(
 _MAY_BE_DEFAULT: Final = frozenset({"missing_key", "bad_name"})
 
 
-def keep_certain(problems: Iterable[Problem], *, has_main: bool) -> list[Problem]:
-    """Give the problems that no file which could not be read can solve. `has_main`: the main file could be."""
+def keep_certain(problems: Iterable[Problem], *, has_main: bool, flawed: Iterable[Sheet] = ()) -> list[Problem]:
+    """Give the problems that no file which could not be read can solve. `has_main`: the main file could be.
+
+    `flawed` are files that were read in spite of something, which may be what solves it.
+    """
+    within = {sheet.file for sheet in flawed if sheet.flaws}
+    has_main = has_main and not any(map(_has_flawed_base, flawed))
     return [
         problem
         for problem in problems
@@ -39,7 +47,20 @@ def keep_certain(problems: Iterable[Problem], *, has_main: bool) -> list[Problem
         # A move that clashes names the other place; one whose webhook is not found does not.
         and (problem.code != "bad_move" or problem.also is not None)
         and (has_main or problem.code not in _MAY_BE_DEFAULT)
+        and (problem.code != "test_failed" or (has_main and problem.place.file not in within))
     ]
+
+
+def _has_flawed_base(sheet: Sheet) -> bool:
+    """Tell whether a part was left out of what webhooks build on: the defaults, the profiles, or values to merge."""
+    sections = (*sheet.rest, *(("webhooks",) if sheet.ids else ()))
+    heads = [(sheet.key_place((key,)), key) for key in sections] if sheet.flaws else []
+    for flaw in sheet.flaws:
+        at = (flaw.also or flaw.place).line, (flaw.also or flaw.place).column
+        above = [(head.line, head.column, key) for head, key in heads if (head.line, head.column) <= at]
+        if above and max(above)[2].startswith(("defaults", "profiles", "x-")):
+            return True
+    return False
 
 
 def read_rest(main: Path) -> Snapshot | None:
@@ -85,7 +106,7 @@ def _read_sections(content: bytes) -> dict[str, object]:
     found: dict[str, object] = {}
     for part in (content, _cut(content, b"include:"), _cut(content, b"managed_dir:")):
         try:
-            value = parse_yaml(part, "").value
+            value = parse_anyway(part, "").value
         except ConfigInvalid:
             continue
         if isinstance(value, dict):

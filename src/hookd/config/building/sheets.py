@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from hookd.config.beside import give_way
 from hookd.config.check import check_document
-from hookd.config.text.strictyaml import parse_yaml
+from hookd.config.text.strictyaml import parse_anyway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,6 +34,9 @@ _WEBHOOKS: Final = "webhooks"
 class Sheet:
     """A parsed file: `file` is what its places call it, `content` its bytes, `problems` what the check said of it.
 
+    `flaws`, which are among the problems, are those in spite of which the file was read on; `silent` is what only
+    follows from them.
+
     `ids` are the keys under `webhooks:`, `rest` the values of all other sections. Made by `read_sheet`. Several loads
     may share one, if only one of them is at work.
     """
@@ -46,17 +49,21 @@ class Sheet:
         "_webhooks",
         "content",
         "file",
+        "flaws",
         "ids",
         "kind",
         "problems",
         "rest",
+        "silent",
     )
 
     def __init__(self, document: Document, content: bytes, kind: Kind) -> None:
         self.file = document.file
         self.content = content
         self.kind = kind
-        self.problems: tuple[Problem, ...] = tuple(check_document(document, kind))
+        self.flaws = document.flaws
+        self.silent = document.silent
+        self.problems: tuple[Problem, ...] = (*document.flaws, *check_document(document, kind))
         value = document.value if isinstance(document.value, dict) else {}
         self.rest: Mapping[str, object] = {key: inner for key, inner in value.items() if key != _WEBHOOKS}
         self._document: Document | None = document
@@ -76,7 +83,7 @@ class Sheet:
     def webhooks(self) -> dict[str, object]:
         """Give what stands under `webhooks:`, parsed again if need be."""
         if self._webhooks is None:
-            document = parse_yaml(self.content, self.file)
+            document = parse_anyway(self.content, self.file)
             webhooks = self._note(document)
             document.drop_nodes()
             return webhooks
@@ -103,7 +110,7 @@ class Sheet:
 
     def _open(self) -> Document:
         if self._document is None:
-            self._document = parse_yaml(self.content, self.file)
+            self._document = parse_anyway(self.content, self.file)
         return self._document
 
     def _drop_nodes(self) -> None:
@@ -150,7 +157,7 @@ def _find_asked(definition: object) -> Iterator[Path]:
 
 
 def read_sheet(content: bytes, file: str, kind: Kind) -> Sheet:
-    """Parse and check a file. Raises `ConfigInvalid` if it is not YAML; what the check says is in `problems`."""
-    document = parse_yaml(content, file)
+    """Parse and check a file. Raises `ConfigInvalid` if it is not YAML; what else is wrong is in `problems`."""
+    document = parse_anyway(content, file)
     give_way()
     return Sheet(document, content, kind)

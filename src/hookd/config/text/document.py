@@ -17,6 +17,8 @@ from hookd.core.config import Place
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hookd.config.problems import Problem
+
 Path: TypeAlias = "tuple[str | int, ...]"
 Entries: TypeAlias = "dict[str, tuple[Node, Node]]"
 
@@ -27,12 +29,15 @@ _MOST_MARKS: Final = 200
 class Document:
     """A parsed file: `value` is made of dict, list, str, int, float, bool and None, and paths into it have places."""
 
-    __slots__ = ("_entries", "_root", "file", "text", "value")
+    __slots__ = ("_entries", "_root", "file", "flaws", "silent", "text", "value")
 
     def __init__(self, file: str, text: str, value: Any, root: Node | None, entries: dict[int, Entries]) -> None:
         self.file = file
         self.text = text
         self.value = value
+        #: What is wrong with the file though it can be read, and the codes that only follow from it, with their places.
+        self.flaws: tuple[Problem, ...] = ()
+        self.silent: frozenset[tuple[Place, str]] = frozenset()
         self._root = root
         self._entries = entries
 

@@ -9,7 +9,9 @@ Rules of this module:
    share an object; how many values that may make is bounded (billion laughs), and so is how deep they may go.
 3. libyaml's composer recurses in C: 100,000 `[` overflow its stack and kill the process. The depth is therefore counted
    while it composes, in the one method that it calls on the way down.
-4. The cycle collector pauses meanwhile. It finds no garbage in 200,000 new nodes and takes 4/5 of the time to do so.
+4. A file that is YAML and breaks a rule of ours can be read on without what breaks it (`parse_anyway`): the first of
+   equal keys stands, a key that is no text is left out, and a tag is passed over. So the rest can be checked as well.
+5. The cycle collector pauses meanwhile. It finds no garbage in 200,000 new nodes and takes 4/5 of the time to do so.
 """
 
 from __future__ import annotations
@@ -80,6 +82,17 @@ def parse_yaml(content: bytes, file: str) -> Document:
 
     Raises ConfigInvalid with every problem that can be found; a mistake of syntax hides those behind it.
     """
+    document = parse_anyway(content, file)
+    if document.flaws:
+        raise ConfigInvalid(document.flaws, {file: document.text})
+    return document
+
+
+def parse_anyway(content: bytes, file: str) -> Document:
+    """Read one file as `parse_yaml` does, and go on where it only breaks a rule of ours: that is in `flaws` then.
+
+    Raises ConfigInvalid if what the file means cannot be told.
+    """
     text = decode_text(content, file)
     with _collector_paused():
         root = _compose(text, file)
@@ -87,9 +100,12 @@ def parse_yaml(content: bytes, file: str) -> Document:
             return Document(file, text, {}, None, {})
         builder = _Builder(file, text)
         value = builder.build_root(root)
+    document = Document(file, text, value, root, builder.entries)
     if builder.problems:
-        raise ConfigInvalid(builder.problems, {file: text})
-    return Document(file, text, value, root, builder.entries)
+        if builder.is_torn or any(problem.code not in _FLAWS for problem in builder.problems):
+            raise ConfigInvalid(builder.problems, {file: text})
+        document.flaws, document.silent = tuple(builder.problems), frozenset(builder.silent)
+    return document
 
 
 def _compose(text: str, file: str) -> Node | None:
@@ -129,6 +145,8 @@ class _Builder:
     def __init__(self, file: str, text: str) -> None:
         self.problems: list[Problem] = []
         self.entries: dict[int, Entries] = {}
+        self.silent: set[tuple[Place, str]] = set()
+        self.is_torn = False  # too much is left out for the rest to be judged
         self._file = file
         self._lines = text.splitlines()
         self._may_have_tags = "!" in text
@@ -151,6 +169,11 @@ class _Builder:
 
     def _report(self, node: Node, message: str, code: str, also: Place | None = None) -> None:
         self.problems.append(Problem(place_of(node, self._file), message, code, also=also))
+
+    def _silence(self, node: Node, codes: frozenset[str]) -> None:
+        """Note what will only follow from what was reported: problems of these codes where the node stands."""
+        place = place_of(node, self._file)
+        self.silent.update((place, code) for code in codes)
 
     def _build(self, node: Any) -> Any:
         self._count += 1
@@ -202,11 +225,13 @@ class _Builder:
     def _refuse_tag(self, node: Any) -> None:
         if not isinstance(node.tag, _Written):
             self._report(node, "tags are not used here; a value is what it looks like", "tag")
+            self._silence(node, _OF_SHAPE)
         elif self._may_have_tags and node.tag is not _Written.QUOTED:
             # The lone `!` is resolved away by libyaml; it can be seen in the text only.
             begins = self._line(node.start_mark.line)[node.start_mark.column :]
             if begins.startswith("!"):
                 self._report(node, "tags are not used here; a value is what it looks like", "tag")
+                self._silence(node, _OF_SHAPE)
 
     def _entries_of(self, node: MappingNode) -> Entries:
         """Give the entries of a mapping by key: its own, which win, and those that `<<` brings, in written order."""
@@ -218,6 +243,7 @@ class _Builder:
         for key, value in node.value:
             name = self._name_of(key)
             if name is None:
+                self._silence(node, _OF_SHAPE if isinstance(key, ScalarNode) else _OF_SHAPE | _OF_PARTS)
                 continue
             is_merge = name == "<<" and _is_plain(key)
             before = own.get(name)
@@ -227,6 +253,9 @@ class _Builder:
                 )
                 hint = "; write `<<: [*one, *other]`" if is_merge else ""
                 self._report(key, shown + hint, "duplicate_key", also=place_of(before[0], self._file))
+                self.is_torn = self.is_torn or is_merge
+                for first in before if isinstance(before[1], MappingNode) else ():
+                    self._silence(first, _OF_PARTS)
             elif is_merge:
                 merge = own[name] = (key, value)
             else:
@@ -292,4 +321,9 @@ class _Builder:
 
 #: A longer key is not repeated in a message.
 _SHOWN = 80
+#: What a file may be and still be read on.
+_FLAWS: Final = frozenset({"duplicate_key", "key_not_text", "tag"})
+#: What is said of a value that is not what was meant, and of a mapping that lacks what was left out.
+_OF_SHAPE: Final = frozenset({"wrong_type", "bad_value"})
+_OF_PARTS: Final = frozenset({"missing_key", "exactly_one"})
 _TOO_DEEP = (f"values are nested more than {MAX_DEPTH} deep", "too_deep")
