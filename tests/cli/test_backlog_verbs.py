@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from hookd.cli import ask, replay
 from hookd.cli.ask import redrive_command, resume_command, suspend_command
+from hookd.cli.client import ControlClient
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.replay import replay_command
 from tests.e2e.house import hookd
@@ -85,6 +86,27 @@ def test_what_is_not_clear_is_a_mistake_of_usage(command: click.Command, argumen
     done = CliRunner().invoke(command, arguments)
     code = done.exception.code if isinstance(done.exception, CliError) else done.exit_code
     assert code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("lifted", "said"),
+    [
+        ([], "was not suspended"),
+        (["suspension"], "is resumed"),
+        (["suspension", "pause", "breaker"], "is resumed"),
+        (["breaker"], "was not suspended; its breaker is closed"),
+        (["pause"], "was not suspended; the wait that its receiver asked for is over"),
+        (
+            ["pause", "breaker"],
+            "was not suspended; the wait that its receiver asked for is over and its breaker is closed",
+        ),
+    ],
+)
+def test_a_resume_says_what_it_ended(monkeypatch: pytest.MonkeyPatch, lifted: list[str], said: str) -> None:
+    row = {"changed": bool(lifted), "lifted": lifted, "held": 0, "pending": 3, "state": "ok"}
+    monkeypatch.setattr(ControlClient, "post", lambda *_: row)
+    done = CliRunner().invoke(resume_command, ["crm", "--control", "/nonexistent/control.sock"])
+    assert (done.exit_code, done.output) == (0, f"crm {said}; 3 pending deliveries are due now\n")
 
 
 @pytest.mark.parametrize(

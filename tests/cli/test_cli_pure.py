@@ -17,7 +17,7 @@ from hookd.cli.main import find_cause
 from hookd.cli.output import align
 from hookd.cli.readable import format_body, indent_json, make_visible
 from hookd.cli.source import make_id, with_id
-from hookd.cli.status import MOST_PROBLEMS, render_head, sort_rows
+from hookd.cli.status import MOST_PROBLEMS, find_failing, render_head, sort_rows
 from hookd.config.reload.broken import cut_daemon_section
 from hookd.core.strictjson import parse_json
 
@@ -243,6 +243,45 @@ def test_the_screen_begins_with_what_needs_a_look() -> None:
         ]
     ]
     assert "".join(row["webhook"] for row in sort_rows(rows)) == "dceba"
+
+
+def failing(name: str, failures: int, *, state: str = "failing", breaker: str = "closed") -> dict[str, object]:
+    return {"webhook": name, "state": state, "failures": failures, "breaker": breaker}
+
+
+def test_who_keeps_failing_is_named_whatever_the_cause() -> None:
+    rows = [
+        failing("few", 3),
+        failing("four", 4),
+        failing("open", 1, breaker="open"),
+        failing("late", 0, state="ok", breaker="open"),  # a success came late, and the breaker stays open
+        failing("well", 0, state="ok"),
+        failing("held", 9, state="suspended", breaker="open"),
+        failing("paused", 9, state="paused"),
+        failing("long", 70, breaker="open"),
+    ]
+    assert find_failing(rows) == ["long", "four", "open", "late"]
+
+
+@pytest.mark.parametrize(
+    ("count", "line"),
+    [
+        (0, None),
+        (1, "1 webhook failing: w0"),
+        (2, "2 webhooks failing: w0, w1"),
+        (7, "7 webhooks failing: w0, w1, w2, w3, w4 and 2 more"),
+    ],
+)
+def test_nobody_is_told_healthy_while_webhooks_fail(count: int, line: str | None) -> None:
+    whole: dict[str, object] = {"version": "1", "pid": 1, "started_at": "2026-11-21T16:00:00Z", "revision": "abc"}
+    whole |= {"healthy": True, "webhooks": 9, "applied_at": "2026-11-21T16:00:00Z", "config_rejected": None}
+    whole |= {"last_good": False, "restart_required": [], "store_silent": None}
+    whole |= dict.fromkeys(("pending", "held", "dead", "delivered", "in_flight"), 0)
+    whole["backlog"] = [failing(f"w{number}", 9) for number in range(count)]
+    lines = render_head(whole)
+    assert lines[0].endswith(": webhooks are failing" if count else ": healthy")
+    assert lines[3:] == ([] if line is None else [line])
+    assert render_head({**whole, "healthy": False})[0].endswith(": needs a person")
 
 
 def test_of_a_store_that_is_silent_no_figures_are_made_up() -> None:

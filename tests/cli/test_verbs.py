@@ -105,7 +105,7 @@ def test_test_sends_past_all_that_holds_and_says_how_it_went(asked: Any) -> None
     code, out, _ = daemon.verb("test", "failing", "--type", "free")
     assert code == 1
     assert "\n500\n" in out
-    assert "rejected: status in " in out
+    assert "rejected: status 500 in " in out
     code, out, _ = daemon.verb("test", "unsent", "--type", "free")
     assert code == 1
     assert "nothing was sent: secret_unreadable: file " in out

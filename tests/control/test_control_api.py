@@ -17,7 +17,7 @@ from hookd.control import patience
 from hookd.control.reloading import Reloaded
 from hookd.core.config import Place
 from hookd.core.instants import format_instant
-from hookd.core.model import Delivered, Event, Exchange
+from hookd.core.model import Delivered, Event, Exchange, WebhookState
 from hookd.store.base import Suspend
 from tests.control.rooms import NOW, open_room
 
@@ -136,6 +136,33 @@ async def test_status_counts_and_says_when_a_person_is_needed(tmp_path: Path, co
         assert (whole["healthy"], whole["held"], whole["backlog"][2]["state"]) == (False, 1, "suspended")
         _, row = await room.get("/v1/status/plain")
         assert row == whole["backlog"][2]
+
+
+@pytest.mark.parametrize(
+    ("gates", "due", "expected"),
+    [
+        ({}, 5_000, 5_000),
+        ({}, -5_000, -5_000),
+        ({"open_until": NOW + 30_000}, -5_000, 30_000),
+        ({"open_until": NOW + 30_000}, 40_000, 40_000),
+        ({"open_until": NOW - 1}, -5_000, -5_000),  # a probe is due
+        ({"open_until": NOW + 10_000_000}, -5_000, -5_000),  # of a wrong clock: nobody waits for it
+        ({"paused_until": NOW + 60_000}, -5_000, 60_000),
+        ({"paused_until": NOW - 1}, -5_000, -5_000),
+        ({"paused_until": NOW + 90_000_000}, -5_000, -5_000),
+        ({"open_until": NOW + 30_000, "paused_until": NOW + 20_000}, -5_000, 30_000),
+        ({"suspended_at": NOW, "suspended_cause": "gone"}, -5_000, None),
+    ],
+)
+async def test_what_is_due_waits_for_its_webhook(
+    tmp_path: Path, config: Config, gates: dict[str, Any], due: int, expected: int | None
+) -> None:
+    async with open_room(tmp_path, config) as room:
+        await room.retry((await room.accept(event("1"), "plain"))[0], NOW + due)
+        await room.store.record([], [WebhookState(webhook="plain", **gates)], NOW)
+        _, row = await room.get("/v1/status/plain")
+        assert row["pending"] == 1
+        assert row["next_due_at"] == (None if expected is None else format_instant(NOW + expected))
 
 
 async def test_a_store_that_does_not_answer_holds_nobody_up(

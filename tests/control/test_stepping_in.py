@@ -12,7 +12,7 @@ import pytest
 
 from hookd.config.load import load_config
 from hookd.control import replay
-from hookd.core.model import Cause, Dead, Delivered, Event
+from hookd.core.model import Cause, Dead, Delivered, Event, WebhookState
 from hookd.store.base import Bind, Binding, Wants
 from tests.control.rooms import NOW, open_room
 
@@ -84,6 +84,28 @@ async def test_suspend_and_resume_say_what_they_changed(tmp_path: Path, config: 
         assert await claimed(room) == [("old", "1")]
         status, row = await room.post("/v1/webhooks/old/suspend")
         assert (status, row["suspended_cause"]) == (200, "by hand")
+
+
+@pytest.mark.parametrize(
+    ("state", "lifted"),
+    [
+        ({"failures": 2, "failing_since": NOW}, []),
+        ({"paused_until": NOW - 1}, []),  # it is over
+        ({"paused_until": NOW + 1}, ["pause"]),
+        ({"open_until": NOW + 1, "opened": 1}, ["breaker"]),
+        ({"open_until": NOW - 1, "opened": 1}, ["breaker"]),  # open until a probe succeeds
+        ({"paused_until": NOW + 1, "open_until": NOW + 1}, ["pause", "breaker"]),
+        ({"suspended_at": NOW, "suspended_cause": "gone", "open_until": NOW + 1}, ["suspension", "breaker"]),
+    ],
+)
+async def test_a_resume_says_what_it_lifted(
+    tmp_path: Path, config: Config, state: dict[str, Any], lifted: list[str]
+) -> None:
+    async with open_room(tmp_path, config) as room:
+        await room.store.record([], [WebhookState(webhook="old", **state)], NOW)
+        row = await ask(room, "/v1/webhooks/old/resume")
+        assert (row["changed"], row["lifted"], row["breaker"]) == (bool(lifted), lifted, "closed")
+        assert (row["paused_until"], row["suspended_at"]) == (None, None)
 
 
 async def test_a_webhook_that_left_the_files_can_be_resumed(tmp_path: Path, config: Config) -> None:

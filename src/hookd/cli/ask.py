@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: How many deliveries one request of a redrive brings back: about a second's work, after which a person sees progress.
 SLICE: Final = 50_000
+#: What a resume ended, of a webhook that was not suspended.
+_ENDED: Final = {"pause": "the wait that its receiver asked for is over", "breaker": "its breaker is closed"}
 
 
 @click.command("list")
@@ -86,9 +88,15 @@ def resume_command(webhook: str, control: str | None, config: Path | None, outpu
     if output == "json":
         print_json(row)
     else:
-        word = "is resumed" if row["changed"] else "was not suspended"
         state = f"are held, since it is {row['state']}" if row["held"] else "are due now"
-        print(f"{webhook} {word}; {row['pending']} pending deliveries {state}")
+        print(f"{webhook} {_resumed(row['lifted'])}; {row['pending']} pending deliveries {state}")
+
+
+def _resumed(lifted: list[str]) -> str:
+    if "suspension" in lifted:
+        return "is resumed"
+    ended = [_ENDED[gate] for gate in lifted]
+    return f"was not suspended; {' and '.join(ended)}" if ended else "was not suspended"
 
 
 @click.command("redrive")

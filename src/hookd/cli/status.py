@@ -2,7 +2,7 @@
 
 Rule: exit 1 means that something waits for a person and nothing else will mend it: a suspended webhook, files that
 are refused, a disk that does not answer. A webhook that fails is being retried, and dead deliveries may be what was
-asked for.
+asked for: no exit code, but one that fails and fails is named above the table, and nobody is told "healthy".
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ MOST_ROWS: Final = 30
 MOST_PROBLEMS: Final = 10
 #: Lines of a screen that are neither head nor rows: around the table, of its own head, what is said of the rest.
 _FRAME: Final = 7
+#: Failures in a row from which on a webhook is named above the table: fewer come and go.
+FAILING_ROW: Final = 4
+#: How many of those are named.
+MOST_NAMES: Final = 5
 #: What is shown first.
 _ORDER: Final = {word: place for place, word in enumerate(("suspended", "failing", "missing", "paused", "inactive"))}
 
@@ -45,7 +49,7 @@ def status_command(*, webhook: str | None, watch: bool, control: str | None, con
     """Show health, backlog and the last config error, of all or of one webhook.
 
     Exit code 1 says that something needs a person: a webhook is suspended, the files on disk are refused, or the disk
-    does not answer.
+    does not answer. Webhooks that keep failing are named; they are being retried, so the exit code stays 0.
     """
     client = ControlClient(find_control(control, config))
     if watch:
@@ -89,7 +93,11 @@ def _print_whole(whole: dict[str, Any], height: int | None) -> None:
 
 def render_head(whole: dict[str, Any]) -> list[str]:
     """Give the lines above the table."""
-    word = styled("healthy", "good") if whole["healthy"] else styled("needs a person", "bad")
+    failing = find_failing(whole["backlog"])
+    if not whole["healthy"]:
+        word = styled("needs a person", "bad")
+    else:
+        word = styled("webhooks are failing", "bad") if failing else styled("healthy", "good")
     age = format_age(whole["applied_at"])
     webhooks = f"{whole['webhooks']} webhook{'' if whole['webhooks'] == 1 else 's'}"
     lines = [
@@ -102,6 +110,8 @@ def render_head(whole: dict[str, Any]) -> list[str]:
         if whole["pending"] is not None
         else f"in flight {whole['in_flight']}; the backlog is not known",
     ]
+    if failing:
+        lines.append(styled(_name_failing(failing), "bad"))
     if whole["store_silent"]:
         lines.append(styled(whole["store_silent"], "bad"))
     rejected = whole["config_rejected"]
@@ -119,6 +129,22 @@ def render_head(whole: dict[str, Any]) -> list[str]:
     if any(row["state"] == "suspended" for row in whole["backlog"]):
         lines.append("once a suspended webhook is mended: `hookd resume WEBHOOK`")
     return lines
+
+
+def find_failing(rows: list[dict[str, Any]]) -> list[str]:
+    """Give the webhooks that are attempted and keep failing, the longest row of failures first, then by name."""
+    failing = [
+        row
+        for row in rows
+        if row["state"] in ("ok", "failing") and (row["breaker"] == "open" or row["failures"] >= FAILING_ROW)
+    ]
+    return [row["webhook"] for row in sorted(failing, key=lambda row: (-row["failures"], row["webhook"]))]
+
+
+def _name_failing(failing: list[str]) -> str:
+    more = f" and {len(failing) - MOST_NAMES} more" if len(failing) > MOST_NAMES else ""
+    webhooks = "1 webhook" if len(failing) == 1 else f"{len(failing)} webhooks"
+    return f"{webhooks} failing: {', '.join(failing[:MOST_NAMES])}{more}"
 
 
 def sort_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

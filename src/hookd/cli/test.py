@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
@@ -49,6 +49,13 @@ def test_command(
         print_json(tested)
     else:
         print_exchange(tested)
-        verdict = styled("delivered", "good") if good else styled(f"{tested['outcome']}: {tested['cause']}", "bad")
+        verdict = styled("delivered", "good") if good else styled(f"{tested['outcome']}: {_why(tested)}", "bad")
         print(f"\n{verdict} in {tested['duration_ms']} ms (event {tested['event_id']})")
     return ExitCode.FINE if good else ExitCode.NOT_SO
+
+
+def _why(tested: dict[str, Any]) -> str:
+    cause, status = tested["cause"], tested["status"]
+    if status is None:
+        return str(cause)
+    return f"status {status}" if cause == "status" else f"{cause}, status {status}"

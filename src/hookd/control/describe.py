@@ -10,11 +10,13 @@ import base64
 from typing import TYPE_CHECKING, Final
 
 from hookd.core.addresses import TargetInvalid, parse_target, tells_secret
+from hookd.core.breaker import open_for
 from hookd.core.config import BasicAuth, BearerAuth, Reference, Text, Webhook
 from hookd.core.instants import format_instant
+from hookd.core.retry import PAUSE_CAP
 
 if TYPE_CHECKING:
-    from hookd.core.model import Exchange
+    from hookd.core.model import Exchange, WebhookState
     from hookd.store.queries import AttemptRow, BacklogRow, ExchangeRow
 
 MASK: Final = "***"
@@ -179,7 +181,22 @@ def state_word(webhook: Webhook | None, *, suspended: bool, failing: bool) -> st
     return "failing" if failing else "ok"
 
 
-def describe_backlog(row: BacklogRow, webhook: Webhook | None, *, in_flight: int) -> dict[str, object]:
+def next_attempt_at(due_at: int | None, state: WebhookState, now: int) -> int | None:
+    """Give when an attempt may next go out: what is due waits for a pause and an open breaker; None: not by itself.
+
+    A gate that stays closed longer than any can was written by a clock that was wrong, and is not waited for.
+    """
+    if due_at is None or state.suspended_at is not None:
+        return None
+    moments = [due_at]
+    if state.open_until is not None and open_for(state.open_until, now):
+        moments.append(state.open_until)
+    if state.paused_until is not None and 0 < state.paused_until - now <= PAUSE_CAP * 1000.0:
+        moments.append(state.paused_until)
+    return max(moments)
+
+
+def describe_backlog(row: BacklogRow, webhook: Webhook | None, *, in_flight: int, now: int) -> dict[str, object]:
     """Give how a webhook stands; `state` is one word for the screen."""
     state = row.state
     return {
@@ -191,7 +208,7 @@ def describe_backlog(row: BacklogRow, webhook: Webhook | None, *, in_flight: int
         "delivered": row.delivered,
         "in_flight": in_flight,
         "oldest_pending_at": _instant(row.oldest_pending_at),
-        "next_due_at": _instant(row.next_due_at),
+        "next_due_at": _instant(next_attempt_at(row.next_due_at, state, now)),
         "breaker": "closed" if state.open_until is None else "open",
         "breaker_until": _instant(state.open_until),
         "breaker_opened": state.opened,

@@ -158,7 +158,7 @@ class Service:
             if known in config.webhooks and known not in rows:
                 rows[known] = _empty_backlog(known)
         return [
-            describe_backlog(rows[each], config.webhooks.get(each), in_flight=lent.in_flight(each))
+            describe_backlog(rows[each], config.webhooks.get(each), in_flight=lent.in_flight(each), now=lent.now())
             async for each in _by_turns(sorted(rows))
         ]
 
@@ -211,10 +211,16 @@ class Service:
         return {"changed": before.suspended_at is None, **await self.webhook_status(name)}
 
     async def resume(self, name: str) -> dict[str, object]:
-        """Lift a webhook's suspension, pause and breaker; what is pending is due now."""
+        """Lift a webhook's suspension, pause and breaker, and say which there were; what is pending is due now."""
         before = await self._standing(name)
+        gates = {
+            "suspension": before.suspended_at is not None,
+            "pause": before.paused_until is not None and before.paused_until > self._lent.now(),
+            "breaker": before.open_until is not None,
+        }
         await self._lent.resume(name)
-        return {"changed": before.suspended_at is not None, **await self.webhook_status(name)}
+        lifted = [gate for gate, closed in gates.items() if closed]
+        return {"changed": bool(lifted), "lifted": lifted, **await self.webhook_status(name)}
 
     async def _standing(self, name: str) -> WebhookState:
         rows = await self._lent.store.read(Backlog(webhook=name), Page(limit=1))
