@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hookd.config.load import Loaded, load
 from hookd.config.reload.keeping import Keeping
@@ -42,6 +42,15 @@ def run(top: Path, changes: int) -> tuple[Counting, list[str]]:
     keeper = Counting(top, top / "hookd.yaml")
     revisions: list[str] = []
 
+    clock = MockClock()  # it stands while a thread writes: how long that takes is no matter of seconds that pass
+
+    async def settle() -> None:
+        threads = trio.to_thread.current_default_thread_limiter()
+        await wait_all_tasks_blocked()
+        while threads.borrowed_tokens:
+            await trio.lowlevel.checkpoint()
+        await wait_all_tasks_blocked()
+
     async def change() -> None:
         keeping = Keeping(keeper)
         async with trio.open_nursery() as nursery:
@@ -50,10 +59,11 @@ def run(top: Path, changes: int) -> tuple[Counting, list[str]]:
                 loaded = load_number(top, number)
                 revisions.append(loaded.config.revision.hash)
                 keeping.soon(loaded)
-                await trio.sleep(1.0)
+                await settle()
+                clock.jump(1.0)
             nursery.cancel_scope.cancel()
 
-    trio.run(change, clock=MockClock(autojump_threshold=0.05))
+    trio.run(change, clock=clock)
     return keeper, revisions
 
 
