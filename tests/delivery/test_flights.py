@@ -12,6 +12,7 @@ import pytest
 import trio
 import trio.testing
 import trustme
+from msgspec.structs import replace
 
 from hookd.core.config import Tls
 from hookd.core.model import Cause, NoResponse, Response
@@ -200,6 +201,9 @@ async def test_what_comes_of_a_flight_is_what_comes_of_one_that_is_waited_for(
             with trio.move_on_after(1):
                 # What is left must be as fit for the next request, or as unfit.
                 await world.sender.send(world.request(b"again"), 1)
+            if name == "drips its body" and isinstance(outcome, Response):
+                assert 0 < len(outcome.body) < 1000
+                outcome = replace(outcome, body=b"")  # how much dripped in is a matter of the moment
             return outcome, world.receiver.connections, len(world.receiver.requests), len(world.sender._pool)
 
     waited, flown = await run(wait=True), await run(wait=False)
