@@ -19,7 +19,6 @@ from hookd.core.model import Cause, NoResponse, Response
 from hookd.delivery import attempt
 from hookd.delivery.connect import TcpConnector
 from hookd.delivery.http1 import HttpSender, open_sender
-from hookd.delivery.sender import Head
 from tests.delivery.receivers import OK, Caller, Receiver, open_receiver, request_to
 from tests.delivery.relays import context_of
 
@@ -109,7 +108,6 @@ SCRIPTS: dict[str, Callable[[Caller], Awaitable[None]]] = {
     "gone": answer_with(b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n"),
     "busy": answer_with(b"HTTP/1.1 503 Busy\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n"),
     "closes": answer_with(b"HTTP/1.1 204 Fine\r\nconnection: close\r\n\r\n"),
-    "until the end": close_inside_the_body,
 }
 
 
@@ -336,8 +334,3 @@ async def test_the_sender_ends_while_flights_are_under_way() -> None:
         assert None not in flights
         world.sender.close()
         assert not world.sender._watched
-
-
-def test_a_head_is_encoded_once() -> None:
-    head = Head(method="POST", target=request_to("http://127.0.0.1/x").head.target)
-    assert head.prefix.startswith(b"POST /x HTTP/1.1\r\nhost: 127.0.0.1\r\n")

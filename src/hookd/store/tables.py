@@ -160,24 +160,14 @@ def read_event(row: tuple[Any, ...], at: int) -> Event:
 def read_events(text: str) -> dict[int, Event]:
     """Give events by a number of theirs, out of a JSON text: a list of rows of `EVENT_TEXTS` and the number."""
     events: dict[int, Event] = {}
-    for row in _read_texts(text):
-        event_id, source, tenant, kind, subject, time, partitionkey, traceparent, accepted_at, *rest, number = row
-        digest, extensions, data = rest
-        events[number] = Event(
-            id=event_id,
-            type=kind,
-            source=source or None,
-            subject=subject,
-            time=time,
-            tenant=tenant or None,
-            partitionkey=partitionkey,
-            traceparent=traceparent,
-            extensions=None if extensions is None else extensions.encode(),
-            data=None if data is None else data.encode(),
-            accepted_at=accepted_at,
-            digest=bytes.fromhex(digest or ""),
-        )
+    for *columns, digest, extensions, data, number in _read_texts(text):
+        content = bytes.fromhex(digest or ""), _bytes_of(extensions), _bytes_of(data)
+        events[number] = read_event((*columns, *content), 0)
     return events
+
+
+def _bytes_of(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
 
 
 def connect(path: Path, *, writable: bool) -> apsw.Connection:
