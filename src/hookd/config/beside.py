@@ -31,18 +31,20 @@ class _Asked:
     before = 0.0
 
 
-#: Seconds: how long to rest before looking again whether others are done, at most at one time, and of one load. A
-#: load of thousands of files shall not wait for a busy store; one of a few is done in a few milliseconds anyway.
+#: Seconds: how long to rest before looking again whether others are done, and at most at one time.
 _REST_S: Final = 0.0002
 _REST_AT_ONCE_S: Final = 0.003
-_REST_IN_ALL_S: Final = 0.02
+#: Seconds: how long to rest in all, from `beside_others` to its end. Who is waited for rests little; an ordinary load
+#: may take half as long again, and then events at 200 a second hardly notice that 400 webhooks are made anew.
+REST_LITTLE_S: Final = 0.02
+REST_LONG_S: Final = 0.1
 
 
 class _Others:
-    """Whether others are at something short, and how long one load has rested for them."""
+    """Whether others are at something short, and how long one may rest for them still."""
 
     busy: Callable[[], bool] | None = None
-    rested = 0.0
+    left = REST_LITTLE_S  # to rest for them
 
 
 @contextmanager
@@ -58,22 +60,25 @@ def giving_way_to(busy: Callable[[], bool]) -> Iterator[None]:
 def give_way() -> None:
     """Rest while others are at something short. To be called between two small pieces of work."""
     busy = _Others.busy
-    if busy is None or _Others.rested > _REST_IN_ALL_S or not busy():
+    if busy is None or _Others.left <= 0 or not busy():
         return
     began = time.monotonic()
     while busy() and time.monotonic() - began < _REST_AT_ONCE_S:
         time.sleep(_REST_S)
-    _Others.rested += time.monotonic() - began
+    _Others.left -= time.monotonic() - began
 
 
 @contextmanager
-def beside_others() -> Iterator[None]:
-    """Let other threads have the interpreter sooner, until the last of those that ask for it is done."""
+def beside_others(rest_s: float = REST_LITTLE_S) -> Iterator[None]:
+    """Let other threads have the interpreter sooner, until the last of those that ask for it is done.
+
+    `rest_s` is for how many seconds `give_way` may rest meanwhile; the first of those that ask for it says so.
+    """
     with _Asked.lock:
         if _Asked.count == 0:
             _Asked.before = sys.getswitchinterval()
             sys.setswitchinterval(min(_SWITCH_S, _Asked.before))
-            _Others.rested = 0.0
+            _Others.left = rest_s
         _Asked.count += 1
     try:
         yield

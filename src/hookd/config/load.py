@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, overload
 
-from hookd.config.beside import beside_others, give_way
+from hookd.config.beside import REST_LITTLE_S, REST_LONG_S, beside_others, give_way
 from hookd.config.building.build import Parsed, build_config
 from hookd.config.building.reader import Findings
 from hookd.config.building.reuse import Kept
@@ -104,7 +104,8 @@ def load_again(main: Path, before: Loaded | Rejected | None, ahead: Ahead | None
 
     `ahead` is what was made of them while they were written, after `before`.
     """
-    with one_load():
+    # Who has just checked out a tree waits for it; who saves a file does not mind a moment more.
+    with one_load(REST_LONG_S if ahead is None else REST_LITTLE_S):
         result = _load_again(main, before, ahead)
     if result is not None:
         give_back()
@@ -112,9 +113,12 @@ def load_again(main: Path, before: Loaded | Rejected | None, ahead: Ahead | None
 
 
 @contextmanager
-def one_load() -> Iterator[None]:
-    """Do the work of a load: one at a time, with others running, and the collector of garbage waiting."""
-    with _one_at_a_time, beside_others(), _collector_paused():
+def one_load(rest_s: float = REST_LITTLE_S) -> Iterator[None]:
+    """Do the work of a load: one at a time, with others running, and the collector of garbage waiting.
+
+    `rest_s` is for how many seconds it may rest for those others.
+    """
+    with _one_at_a_time, beside_others(rest_s), _collector_paused():
         yield
 
 

@@ -26,11 +26,11 @@ import structlog
 import trio
 
 from hookd import __version__
-from hookd.config.beside import giving_way_to
 from hookd.config.reload.reloader import LiveConfig
 from hookd.core.daemonconfig import HttpInlet, UnixInlet
 from hookd.daemon.managing import Managing
 from hookd.daemon.parts import bind, build_parts, read_clock
+from hookd.daemon.pressing import events_go_first
 from hookd.daemon.telling import Telling
 from hookd.delivery.senders import open_senders
 from hookd.inlet.http import serve_events
@@ -100,7 +100,7 @@ class Daemon:
             async with AsyncExitStack() as opened:
                 with self._setting.notifier.taking_time():
                     store = await self._open_store(opened)
-                opened.enter_context(giving_way_to(lambda: store.busy_s() > 0.0))
+                opened.enter_context(events_go_first(store))
                 sender = await opened.enter_async_context(open_senders(self._setting.connector))
                 parts = build_parts(self._setting, self._live, store, sender)
                 inherited = Inherited([(each.fd, each.name) for each in self._setting.descriptors])

@@ -51,7 +51,7 @@ async def _bind_changes(store: Store, before: Config, config: Config, now: Calla
     changed = [
         webhook
         for name, webhook in config.webhooks.items()
-        if name in moved or not _is_same(before.webhooks.get(name), webhook)
+        if name in moved or not _binds_the_same(before.webhooks.get(name), webhook)
     ]
     gone = [name for name in before.webhooks if name not in config.webhooks]
     for start in range(0, max(len(changed), len(gone)), CHUNK):
@@ -60,16 +60,19 @@ async def _bind_changes(store: Store, before: Config, config: Config, now: Calla
         await trio.lowlevel.checkpoint()
 
 
-def _is_same(old: Webhook | None, webhook: Webhook) -> bool:
-    return old is webhook or (old is not None and old.digest == webhook.digest != "")
+def _binds_the_same(old: Webhook | None, webhook: Webhook) -> bool:
+    if old is None or old is webhook:
+        return old is webhook
+    return old.digest == webhook.digest != "" or _binding_of(old) == _binding_of(webhook)
 
 
 def bindings_of(webhooks: Iterable[Webhook]) -> dict[str, Binding]:
     """Give what the store must know of these webhooks, by id."""
-    return {
-        webhook.id: Binding(fingerprint=webhook.fingerprint, rules=_rules_of(webhook), held=webhook.held)
-        for webhook in webhooks
-    }
+    return {webhook.id: _binding_of(webhook) for webhook in webhooks}
+
+
+def _binding_of(webhook: Webhook) -> Binding:
+    return Binding(fingerprint=webhook.fingerprint, rules=_rules_of(webhook), held=webhook.held)
 
 
 async def revise_all(store: Store, change: Change, now: Callable[[], int]) -> str | None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import apsw
 import trio
 
-from hookd.store.base import Row, StoreUnavailable, StoreUnusable
+from hookd.store.base import Bind, Row, StoreUnavailable, StoreUnusable
 from hookd.store.claiming import claim_due
 from hookd.store.copying import DATABASE, copy_database
 from hookd.store.lock import Space, own_directory, sync_directory
@@ -54,6 +54,8 @@ T = TypeVar("T")
 
 #: How many questions are answered at a time.
 READERS = 2
+#: For how many seconds a reload, which nobody waits for, lets its bindings wait for events to be committed with.
+PATIENCE = 0.01
 #: What is reserved for recording what is in flight when the disk is full.
 BALLAST = 16 << 20
 
@@ -93,7 +95,8 @@ class SqliteStore:
 
     async def revise(self, change: Change, limit: int, now: int) -> Revised:
         """Do a part of a change: see `Store.revise`."""
-        return await self._writer.do(Op(lambda c, draft: revise_rows(c, draft, change, limit, now)))
+        patience = PATIENCE if isinstance(change, Bind) and change.gone is not None else 0.0
+        return await self._writer.do(Op(lambda c, draft: revise_rows(c, draft, change, limit, now)), patience)
 
     async def prune(self, policy: Policy, limit: int, now: int) -> Pruned:
         """Remove what may go: see `Store.prune`."""

@@ -131,6 +131,7 @@ class Writer:
         self._ledger = ledger
         self._space = space
         self._waiting: list[Op[object]] = []
+        self._patient: list[Op[object]] = []  # that go with the next batch
         self._stalled: list[Op[object]] = []  # for want of room on the disk
         self._wake = trio.Event()
         self._stopping = False
@@ -144,12 +145,19 @@ class Writer:
         self._wal_pages = pages
         return apsw.SQLITE_OK
 
-    async def do(self, op: Op[T]) -> T:
-        """Have something done; its result comes when it is on disk."""
+    async def do(self, op: Op[T], patience: float = 0.0) -> T:
+        """Have something done; its result comes when it is on disk.
+
+        For `patience` seconds it waits for others to go with, so that it costs nobody a commit more.
+        """
         if self._reason or self._stopping:
             await trio.lowlevel.checkpoint()
             raise StoreUnavailable(self._reason or "the store is closed")
-        self._waiting.append(cast("Op[object]", op))
+        (self._patient if patience else self._waiting).append(cast("Op[object]", op))
+        if patience:
+            with trio.move_on_after(patience):
+                await op.done.wait()
+            self._lose_patience()
         self._wake.set()
         await op.done.wait()
         if op.error is not None:
@@ -164,7 +172,12 @@ class Writer:
     def stop(self) -> None:
         """Let `serve` end when what waits is done."""
         self._stopping = True
+        self._lose_patience()
         self._wake.set()
+
+    def _lose_patience(self) -> None:
+        self._waiting += self._patient
+        self._patient = []
 
     async def serve(self) -> None:
         """Write until stopped. It is shielded: what was begun is ended, and whoever waits is woken."""
@@ -184,8 +197,8 @@ class Writer:
                         await self._wake.wait()
                     idle = timeout.cancelled_caught
                 self._wake = trio.Event()
-                batch, self._waiting = self._stalled + self._waiting, []
-                self._stalled = []
+                batch, self._waiting = self._stalled + self._waiting + self._patient, []
+                self._stalled, self._patient = [], []
                 if batch:
                     await self._do(thread, partial(self._run, batch))
                     self._wake_up(batch)
@@ -207,8 +220,8 @@ class Writer:
 
     def _wake_up(self, batch: list[Op[object]]) -> None:
         if self._reason:
-            self._fail(StoreUnavailable(self._reason), [*batch, *self._waiting])
-            self._stalled, self._waiting = [], []
+            self._fail(StoreUnavailable(self._reason), [*batch, *self._waiting, *self._patient])
+            self._stalled, self._waiting, self._patient = [], [], []
             return
         stalled = set(self._stalled)
         for op in batch:
