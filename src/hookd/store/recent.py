@@ -39,17 +39,23 @@ class Recent:
     def keep_all(self, accepted: Iterable[tuple[int, Event]]) -> None:
         """Keep the events of deliveries that were stored, as far as there is room."""
         for seq, event in accepted:
-            self._keep(seq, event)
+            weight = _weigh(event)
+            if self.bytes + weight > self._limit and not self._make_room(weight, event.accepted_at):
+                return  # once for all of them: what is first is far behind the holes that were left by what was taken
+            self._events[seq] = event
+            self.bytes += weight
 
-    def _keep(self, seq: int, event: Event) -> None:
-        weight = _weigh(event)
-        while self.bytes + weight > self._limit:
-            first = next(iter(self._events), None)
-            if first is None or event.accepted_at - self._events[first].accepted_at < STALE_MS:
-                return
-            self.take(first)
-        self._events[seq] = event
-        self.bytes += weight
+    def _make_room(self, weight: int, now: int) -> bool:
+        stale: list[int] = []
+        free = self._limit - self.bytes
+        for seq, event in self._events.items():
+            if free >= weight or now - event.accepted_at < STALE_MS:
+                break
+            stale.append(seq)
+            free += _weigh(event)
+        for seq in stale:
+            self.take(seq)
+        return free >= weight
 
     def take(self, seq: int) -> Event | None:
         """Give the event of a delivery that is claimed, and forget it; None: it is to be read."""
