@@ -93,3 +93,19 @@ async def test_a_moved_webhook_is_bound_though_its_definition_stayed(tmp_path: P
     # To bind it as a whole says nothing new.
     whole = Bind(webhooks=bindings_of(second.config.webhooks.values()))
     assert (await store.revise(whole, 10, NOW)).changed == 0
+
+
+async def test_a_change_that_the_store_need_not_know_costs_it_nothing(tmp_path: Path) -> None:
+    many = {f"w{number}": "" for number in range(20)}
+    main = tmp_path / "hookd.yaml"
+    first = load(write(main, many))
+    store = Listening()
+    await bind_config(store, first.config, lambda: NOW)
+    store.told.clear()
+    second = change(main, first, many, "defaults: {retry: {max_age: 9h}}\n")
+    assert second.config.webhooks["w1"] != first.config.webhooks["w1"]
+    await bind_config(store, second.config, lambda: NOW, first.config)
+    assert store.told == []
+    third = change(main, second, many, "defaults: {retry: {max_age: 9h}, tenant: t}\n")
+    await bind_config(store, third.config, lambda: NOW, second.config)
+    assert store.told == [(20, 0)]
