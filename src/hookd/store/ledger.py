@@ -48,9 +48,8 @@ _WRITE_COUNTS = RowStatement(
 _encode_state = msgspec.json.Encoder().encode
 
 
-@dataclass(slots=True)
 class Lane(Standing):
-    """A webhook, and what claiming from it needs."""
+    """A webhook, and what claiming from it needs. Copied for every transaction that touches it."""
 
     next_due: int | None = None
     exchanges: int = 0  # written so far, modulo nothing; the ring's slot follows from it
@@ -73,8 +72,7 @@ class Lease(NamedTuple):
 Taken: TypeAlias = "dict[int, int]"  # delivery → lease
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(msgspec.Struct, gc=False):
     """The numbers that were given last, and the bytes of all events."""
 
     event: int = 0

@@ -11,8 +11,10 @@ Rules of this module:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from hookd.core.model import WebhookState
 
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
     from hookd.store.base import Binding
 
 
-@dataclass(slots=True)
-class Standing:
+class Standing(msgspec.Struct):
     """One webhook, known by `key` below the protocol and by `name` above it. `now` is milliseconds since the epoch."""
 
     key: int
