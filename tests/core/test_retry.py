@@ -98,6 +98,8 @@ def test_every_cause_without_a_response_is_tried_again(outcome: NoResponse) -> N
         (500, (("webhook-delivery", "abort-message"),), Dead(cause=Cause.ABORTED)),
         (404, (("webhook-delivery", " Abort-Message "),), Dead(cause=Cause.ABORTED)),
         (404, (("webhook-delivery", "other, abort-message"),), Dead(cause=Cause.ABORTED)),
+        (500, (("webhook-delivery", 'Abort-Message; reason="gone, for good"'),), Dead(cause=Cause.ABORTED)),
+        (500, (("webhook-delivery", "other;abort-message"),), retry(5)),
         (500, (("x-other", "abort-message"),), retry(5)),
         (500, (("webhook-delivery", "abort-message-not"),), retry(5)),
         (500, (("webhook-delivery", ""),), retry(5)),

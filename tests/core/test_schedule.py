@@ -61,6 +61,14 @@ def test_no_window_of_time_has_more_than_its_share(rate: float, pauses: list[flo
         assert len(taken) - first <= max(1.0, rate) + window * rate + 1e-3
 
 
+@pytest.mark.parametrize(("rate", "idle", "wait"), [(1 / 60, 10.0, 50.0), (1 / 60, 60.0, 0.0), (10.0, 0.05, 0.05)])
+def test_a_new_bucket_holds_what_has_gathered_since_the_last_request(rate: float, idle: float, wait: float) -> None:
+    assert Bucket(rate, 1000.0, idle=idle).wait(1000.0) == pytest.approx(wait)
+    full = Bucket(rate, 1000.0, idle=1e9)
+    assert full.full(1000.0)
+    assert full.burst == max(1.0, rate)
+
+
 def test_a_changed_rate_keeps_what_was_used() -> None:
     bucket = Bucket(10.0, now=0.0)
     for _ in range(10):

@@ -161,6 +161,18 @@ async def test_a_rate_is_kept(autojump_clock: MockClock) -> None:
         assert offsets == pytest.approx([0, 0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4], abs=0.01)
 
 
+async def test_a_slow_rate_survives_a_restart(autojump_clock: MockClock) -> None:
+    async def succeed(stage: Stage) -> None:  # what the run before has left
+        state = WebhookState(webhook="crm", last_success_at=stage.now() - 20_000)
+        await stage.store.record([], [state], stage.now())
+
+    begun = trio.current_time()
+    async with open_stage(make_webhook(rate=1 / 60), before=succeed) as stage:
+        await stage.accept(make_event(1), make_event(2))
+        await stage.told(2)
+        assert [at - begun for at in stage.sender.times] == [pytest.approx(40, abs=0.1), pytest.approx(100, abs=0.1)]
+
+
 async def test_a_slow_rate_survives_an_idle_lane(autojump_clock: MockClock) -> None:
     async with open_stage(make_webhook(rate=1 / 60)) as stage:
         await stage.accept(make_event(1))

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from hookd.core.config import RetryPolicy
 from hookd.core.daemonconfig import Limits
 from hookd.core.model import Owed, Page, Response, State
+from hookd.delivery.dispatcher import RECORDING_S
 from hookd.delivery.lanes import MEMORY
 from hookd.store.base import Entry, New, Wants
 from hookd.store.queries import Deliveries
@@ -21,6 +22,7 @@ from tests.delivery.stage import OK, Asked, Script, make_event, make_webhook, op
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from trio.testing import MockClock
 
@@ -104,3 +106,27 @@ async def test_a_lane_that_tight_memory_kept_out_is_fed_when_memory_is_free(auto
         with trio.fail_after(20):
             await stage.told(4 * 40 + 40)
         assert stage.store.asked < 200
+
+
+async def test_a_drain_ends_though_the_store_takes_no_records(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = Script()
+    async with open_stage(sender=sender) as stage:
+        await stage.prove(number=1)
+
+        async def wait_for_room(*_args: Any) -> Any:
+            await trio.sleep_forever()  # as with a full disk
+
+        monkeypatch.setattr(stage.store, "record", wait_for_room)
+        sender.hang = lambda _: True
+        await stage.accept(make_event(7))
+        await sender.sent(1)
+        sender.go.set()
+        begun = trio.current_time()
+        with capture_logs() as logged, trio.fail_after(25 + RECORDING_S + 1):
+            await stage.dispatcher.drain(25)
+        assert trio.current_time() - begun == pytest.approx(RECORDING_S)
+        assert [line["event"] for line in logged] == ["daemon.cut"]
+        monkeypatch.undo()
+        assert (await stage.backlog()).pending == 1  # not lost: the next start sends it again

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from hookd.core.model import RefusalCode, State
 from hookd.store.base import Failed, New
+from hookd.store.lock import ROOM, Space
 from hookd.store.queries import Deliveries
 from hookd.store.sqlite import open_sqlite_store
 from tests.store.making import ALL, accept_one, bind, claims_of, deliveries, make_event, owe, record
@@ -24,12 +27,45 @@ async def test_below_the_mark_nothing_is_accepted_but_all_else_goes_on(tmp_path:
     async with open_sqlite_store(tmp_path / "state", disk_free=0, ballast=0) as store:
         await bind(store, "a")
         await accept_one(store, owe("e1", "a"), room={})
-    async with open_sqlite_store(tmp_path / "state", disk_free=1 << 60, ballast=0) as store:
-        refused = await accept_one(store, owe("e2", "a"))
-        assert isinstance(refused, Failed)
-        assert refused.code is RefusalCode.DISK_LOW
-        await bind(store, "a", "b")
-        assert [row.event.id for row in await store.read(Deliveries(), ALL)] == ["e1"]
+    with capture_logs() as logged:
+        async with open_sqlite_store(tmp_path / "state", disk_free=1 << 60, ballast=0) as store:
+            refused = await accept_one(store, owe("e2", "a"))
+            assert isinstance(refused, Failed)
+            assert refused.code is RefusalCode.DISK_LOW
+            await bind(store, "a", "b")
+            assert "limits.disk_free" in store.trouble()
+            assert [row.event.id for row in await store.read(Deliveries(), ALL)] == ["e1"]
+    assert [(line["event"], line["log_level"]) for line in logged] == [("store.full", "warning")]
+
+
+def test_each_change_of_the_room_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = SimpleNamespace(f_bavail=9 * ROOM, f_frsize=1)
+    clock = [0.0]
+    monkeypatch.setattr("hookd.store.lock.os.statvfs", lambda _: disk)
+    monkeypatch.setattr("hookd.store.lock.time.monotonic", lambda: clock[0])
+
+    def told(space: Space, free: int, *, ran_out: bool = False) -> list[tuple[str, str]]:
+        disk.f_bavail = free
+        with capture_logs() as logged:
+            for _ in range(3):
+                clock[0] += 1.0
+                space.short()
+                if ran_out:
+                    space.ran_out()
+                space.tell()
+        return [(line["event"], line["log_level"]) for line in logged]
+
+    space = Space(tmp_path, keep_free=4 * ROOM, ballast=0)
+    assert told(space, 9 * ROOM) == []
+    assert told(space, 3 * ROOM) == [("store.full", "warning")]
+    assert told(space, 0, ran_out=True) == [("store.full", "error")]
+    assert told(space, 0) == []
+    assert told(space, 9 * ROOM) == [("store.relieved", "info")]
+    # Without a reserve a write may find no room though some is free: that is no reason to tell it every second.
+    space = Space(tmp_path, keep_free=0, ballast=0)
+    assert told(space, ROOM // 2, ran_out=True) == [("store.full", "error")]
+    assert told(space, ROOM // 2) == []
+    assert told(space, ROOM) == [("store.relieved", "info")]
 
 
 @pytest.fixture

@@ -161,7 +161,9 @@ def _ended(policy: RetryPolicy, response: Response) -> Cause | None:
 
 def _aborts(response: Response) -> bool:
     return any(
-        name == CONTROL_HEADER and any(word.strip(" \t").lower() == ABORT for word in value.split(","))
+        name == CONTROL_HEADER
+        # Parameters (RFC 9110 section 5.6.6) take nothing away from the word.
+        and any(word.partition(";")[0].strip(" \t").lower() == ABORT for word in value.split(","))
         for name, value in response.headers
     )
 

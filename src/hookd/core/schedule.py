@@ -6,13 +6,15 @@ Rules of this module:
    gets as much as a tenant with one. Taking a turn costs the same whatever the number of groups and members.
 2. A member stands in the ring at most once. It leaves when its turn comes and is put back, at the end, by who took it.
 3. A bucket holds at most one second's worth of requests, at least one: a burst is no longer than the rate's own unit,
-   and a rate below one per second still lets single requests pass.
+   and a rate below one per second still lets single requests pass. A new one holds what has gathered since the last
+   request, as far as one is known: a restart is no reason to send more.
 4. The clock is an argument, in seconds, monotonic.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Generic, TypeVar
 
 Member = TypeVar("Member")
@@ -58,11 +60,11 @@ class Bucket:
 
     __slots__ = ("_filled_at", "_tokens", "burst", "rate")
 
-    def __init__(self, rate: float, now: float) -> None:
-        """`rate` is in requests per second, above 0. A new bucket is full."""
+    def __init__(self, rate: float, now: float, *, idle: float = inf) -> None:
+        """`rate` is in requests per second, above 0; for `idle` seconds there was no request (inf: none is known)."""
         self.rate = rate
         self.burst = max(1.0, rate)
-        self._tokens = self.burst
+        self._tokens = min(self.burst, idle * rate)
         self._filled_at = now
 
     def wait(self, now: float) -> float:

@@ -7,13 +7,16 @@ Rules of this module:
    (what else is due). Here they meet.
 2. A claim is always in exactly one place: a lane, the crew, the recorder. So a drain can say what became of each.
 3. When the store becomes unavailable everything here stops quietly: the daemon ends the process.
+4. A drain has an end. A store that waits for room on its disk may never take the last results; after `RECORDING_S` they
+   are left, as after a crash: what was answered and is not recorded is sent again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import structlog
 import trio
 
 from hookd.core.model import RetryAt
@@ -42,6 +45,11 @@ if TYPE_CHECKING:
     from hookd.delivery.sender import Sender
     from hookd.logs import AttemptLine
     from hookd.store.base import Store
+
+#: What the store may take to record the last results, in seconds: what it takes in a drain, many times over.
+RECORDING_S: Final = 10.0
+
+log = structlog.get_logger()
 
 
 class NotAttempted(Exception):  # noqa: N818  a fact for the person who asked for a test
@@ -108,6 +116,7 @@ class Dispatcher:
         self._crew = Crew(self._lanes, self._attempter, self._recorder, limits.concurrency, self._came)
         self._feeder = Feeder(store, self._lanes, now=due, fed=self._fed, kick=self._crew.kick)
         self._workers: trio.CancelScope | None = None
+        self._all: trio.CancelScope | None = None
         self._testing = 0
         self._landed = trio.Event()
         self._ended = trio.Event()
@@ -124,6 +133,7 @@ class Dispatcher:
             for webhook_id in self._watch.states:
                 self._lanes.look_again(self._lanes.lane(webhook_id))
             async with trio.open_nursery() as nursery:
+                self._all = nursery.cancel_scope
                 nursery.start_soon(_quietly, self._recorder.serve, nursery.cancel_scope)
                 async with trio.open_nursery() as workers:
                     self._workers = workers.cancel_scope
@@ -155,7 +165,12 @@ class Dispatcher:
         if self._workers is not None:
             await self._feeder.stop()
             self._workers.cancel()
-        await self._ended.wait()
+        with trio.move_on_after(RECORDING_S):
+            await self._ended.wait()
+        if not self._ended.is_set() and self._all is not None:
+            log.warning("daemon.cut", reason="the store takes no records: what was answered last is sent again")
+            self._all.cancel()
+            await self._ended.wait()
 
     # ----------------------------------------------------------------- what others ask for
 

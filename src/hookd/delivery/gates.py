@@ -50,5 +50,8 @@ class Gates:
         return lane
 
     def opens_in(self) -> float:
-        """Give the seconds until the next gate may open; `FOREVER`: none is shut."""
-        return self._heap[0][0] - self._clock() if self._heap else FOREVER
+        """Give the seconds until the next gate may open, at least 0; `FOREVER`: none is shut.
+
+        The clock goes on while gates are popped: the next one may be open by now.
+        """
+        return max(0.0, self._heap[0][0] - self._clock()) if self._heap else FOREVER

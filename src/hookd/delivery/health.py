@@ -54,6 +54,15 @@ def closed_for(state: WebhookState | None, now: int) -> float:
     return wait if state.open_until is None else max(wait, open_for(state.open_until, now))
 
 
+def idle_for(state: WebhookState | None, now: int) -> float:
+    """Give the seconds since the last success that is known, which lags by up to `SUCCESS_NOTED_MS`; `FOREVER`: none.
+
+    Nor does one that is still to come count: the clock was wrong.
+    """
+    last = None if state is None else state.last_success_at
+    return FOREVER if last is None or last > now else (now - last) / 1000.0
+
+
 def succeeded(outcome: Outcome) -> bool:
     """Whether the receiver took the delivery."""
     return isinstance(outcome, Response) and 200 <= outcome.status < 300  # noqa: PLR2004  RFC 9110 section 15.3

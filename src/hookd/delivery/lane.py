@@ -115,15 +115,18 @@ def take_probe(lane: Lane) -> Claim:
     return probe
 
 
-def adopt_definition(lane: Lane, webhook: Webhook, clock: float) -> bool:
-    """Take over what a definition says; tell whether the requests are others than before."""
+def adopt_definition(lane: Lane, webhook: Webhook, clock: float, *, idle: float) -> bool:
+    """Take over what a definition says; tell whether the requests are others than before.
+
+    `idle`: for how many seconds nothing was sent, as far as is known.
+    """
     lane.group = webhook.tenant
     lane.concurrency = webhook.concurrency
     lane.proven_for = max(PROVEN, PROVEN_TIMEOUTS * webhook.timeout)
     if webhook.rate is None:
         lane.bucket = None
     elif lane.bucket is None:
-        lane.bucket = Bucket(webhook.rate, clock)
+        lane.bucket = Bucket(webhook.rate, clock, idle=idle)
     elif lane.bucket.rate != webhook.rate:
         lane.bucket.change(webhook.rate, clock)
     changed = lane.fingerprint != webhook.fingerprint

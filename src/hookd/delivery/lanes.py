@@ -25,7 +25,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from hookd.delivery.gates import Gates
-from hookd.delivery.health import closed_for, has_gates
+from hookd.delivery.health import closed_for, has_gates, idle_for
 from hookd.delivery.lane import CLAIM_WEIGHT, Figures, Lane, adopt_definition, is_proven, take_probe, weigh
 from hookd.delivery.slots import Slots
 
@@ -344,5 +344,5 @@ class Lanes:
         webhook = self._webhook(lane.id)
         if webhook is None:
             return
-        if adopt_definition(lane, webhook, self._clock()):
+        if adopt_definition(lane, webhook, self._clock(), idle=idle_for(self._states.get(lane.id), self._now())):
             self._slots.doubt(lane)

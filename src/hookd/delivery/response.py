@@ -4,7 +4,8 @@ httptools parses; what it lets pass is judged here (each seen with httptools 0.9
 
 1. The status counts when the headers are complete. Whatever comes after it (a drip, a cut, garbage, a second
    response in the same bytes) does not undo it, and makes the connection unfit for another request.
-2. Only 200 to 599 is a status. 100, 102 and 103 are interim and skipped, at most 8 of them; 101 was never asked for.
+2. Only 200 to 599 is a status. 1xx are interim and skipped, unknown ones too (RFC 9110 section 15.2), at most 8 of
+   them; 101 was never asked for.
 3. Everything before the final headers are complete is at most 64 KiB.
 4. At most 64 KiB of the body are kept and waited for, and at most 512 KiB of what carries it: chunk extensions and
    trailers have no end of their own.
@@ -26,7 +27,8 @@ BODY_LIMIT: Final = 64 * 1024
 CARRIED_LIMIT: Final = 8 * BODY_LIMIT
 INTERIM_LIMIT: Final = 8
 
-_INTERIM: Final = frozenset({100, 102, 103})
+_TOO_LARGE: Final = f"the response head is larger than {HEAD_LIMIT // 1024} KiB"
+_INTERIM: Final = frozenset(range(100, 200)) - {101}
 _STATUSES: Final = range(200, 600)
 _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _FRAMED_BY: Final = frozenset({"content-length", "transfer-encoding"})
@@ -104,7 +106,7 @@ class ResponseReader:
         if not self.status and self.fault is None:
             self._received += len(data)
             if self._received > HEAD_LIMIT:
-                self.fault = f"the response head is larger than {HEAD_LIMIT // 1024} KiB"
+                self.fault = _TOO_LARGE
         elif not self._done:
             self._carried += len(data)
             self._over = self._over or self._carried > CARRIED_LIMIT
@@ -155,6 +157,8 @@ class ResponseReader:
         status = self._parser.get_status_code()
         if self._parser.get_http_version() not in _VERSIONS:
             self.fault = "the response is not HTTP/1.1"
+        elif self._received and self._head_size() > HEAD_LIMIT:  # it came in pieces, and the last one ended it
+            self.fault = _TOO_LARGE
         elif status in _STATUSES:
             self.status = status
         elif status in _INTERIM:
@@ -165,6 +169,10 @@ class ResponseReader:
                 self.fault = f"more than {INTERIM_LIMIT} interim responses"
         else:
             self.fault = f"{status} is not a status that answers a request"
+
+    def _head_size(self) -> int:
+        """Give the bytes of the headers of this head, as far as they are kept: name, colon, value, line break."""
+        return sum(len(name) + len(value) + 3 for name, value in self._headers)
 
     def on_body(self, data: bytes) -> None:
         """Keep what there is room for."""

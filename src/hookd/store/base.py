@@ -290,6 +290,9 @@ class Store(Protocol):
     def busy_s(self) -> float:
         """Give for how many seconds what is being written has been at it; 0: nothing is."""
 
+    def trouble(self) -> str:
+        """Give what keeps it from taking events (a full disk), for people; empty: nothing does."""
+
     async def vitals(self) -> Vitals:
         """Give how the store itself does."""
 

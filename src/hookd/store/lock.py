@@ -18,11 +18,21 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+import structlog
+
 from hookd.store.base import StoreLocked, StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+log = structlog.get_logger()
+
+#: From how many free bytes a disk that was full is not called so any more.
+ROOM = 1 << 20
+
+_FULL = "the disk has no room: events are refused, and records wait for some"
+_SHORT = "less than limits.disk_free is free: events are refused"
 
 #: `f_type` of statfs(2), for filesystems that have no locks and no shared memory that we could trust.
 NETWORK_FILESYSTEMS = {
@@ -124,6 +134,8 @@ class Space:
         self._ballast = ballast
         self._asked_at = float("-inf")
         self._short = False
+        self._out = False  # a write found no room since it was short
+        self._told = ""
 
     @property
     def _file(self) -> Path:
@@ -135,12 +147,35 @@ class Space:
         if now - self._asked_at >= 1.0:
             self._asked_at = now
             stat = os.statvfs(self._directory)
-            self._short = stat.f_bavail * stat.f_frsize < self._keep_free
+            free = stat.f_bavail * stat.f_frsize
+            self._short = free < self._keep_free
+            self._out = self._out and free < max(self._keep_free, ROOM)
         return self._short
+
+    @property
+    def trouble(self) -> str:
+        """Why events are refused, as it was told last; empty: they are not."""
+        return self._told
+
+    def tell(self) -> None:
+        """Log that room has become short, that there is none, or that there is again: once each.
+
+        By the loop, between two batches: the log takes lines of one thread only.
+        """
+        reason = _FULL if self._out else _SHORT if self._short else ""
+        if reason == self._told:
+            return
+        self._told = reason
+        if not reason:
+            log.info("store.relieved")
+        elif self._out:
+            log.error("store.full", reason=reason)
+        else:
+            log.warning("store.full", reason=reason)
 
     def ran_out(self) -> None:
         """Take note that a write found no room: nothing more is accepted for a second."""
-        self._asked_at, self._short = time.monotonic(), True
+        self._asked_at, self._short, self._out = time.monotonic(), True, True
 
     def take_ballast(self) -> None:
         """Reserve the ballast, if there is plenty of room for it."""

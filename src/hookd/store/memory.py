@@ -243,6 +243,10 @@ class MemoryStore:
         """Give 0: nothing takes its time here."""
         return 0.0
 
+    def trouble(self) -> str:
+        """Give nothing: there is always room."""
+        return ""
+
     async def vitals(self) -> Vitals:
         """Give that all is well."""
         await trio.lowlevel.checkpoint()

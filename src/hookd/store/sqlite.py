@@ -63,10 +63,11 @@ BALLAST = 16 << 20
 class SqliteStore:
     """A `Store` on a local disk."""
 
-    def __init__(self, path: Path, uid: str, writer: Writer) -> None:
+    def __init__(self, path: Path, uid: str, writer: Writer, space: Space) -> None:
         self._path = path
         self._uid = uid
         self._writer = writer
+        self._space = space
         self._readers: list[apsw.Connection] = []  # those at rest
         self._reading = trio.CapacityLimiter(READERS)
         self._copying = trio.CapacityLimiter(1)
@@ -124,6 +125,10 @@ class SqliteStore:
         """Give how long the writer has been at its batch: see `Store.busy_s`."""
         return self._writer.pace.busy_s()
 
+    def trouble(self) -> str:
+        """Give what keeps the store from taking events: see `Store.trouble`."""
+        return self._space.trouble
+
     async def vitals(self) -> Vitals:
         """Give how the store itself does: see `Store.vitals`."""
         return await trio.to_thread.run_sync(read_vitals, self._writer.pace, self._path, limiter=self._reading)
@@ -153,7 +158,7 @@ async def open_sqlite_store(
         try:
             ledger = await trio.to_thread.run_sync(load_ledger, connection)
             writer = Writer(connection, ledger, space)
-            store = SqliteStore(state_dir / DATABASE, ledger.uid, writer)
+            store = SqliteStore(state_dir / DATABASE, ledger.uid, writer, space)
             try:
                 async with _serving(writer):
                     yield store

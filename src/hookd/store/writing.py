@@ -202,6 +202,7 @@ class Writer:
                 if batch:
                     await self._do(thread, partial(self._run, batch))
                     self._wake_up(batch)
+                    self._space.tell()
                 if not self._reason and self._wal_pages >= (1 if idle else CHECKPOINT_PAGES):
                     await self._do(thread, partial(self._tidy, idle=idle))
             self._fail(StoreUnavailable("the store is closed"), self._stalled)
