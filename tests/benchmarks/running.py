@@ -233,7 +233,7 @@ class Running:
         command = [sys.executable, "-m", "hookd", "status", "--output", "json", "--control"]
         done = subprocess.run([*command, str(self._folder / "c.sock")], capture_output=True, check=False, timeout=60)
         if done.returncode not in {0, 1}:  # 1: a webhook needs a person
-            raise RuntimeError(f"no status: {done.stderr.decode()}")
+            raise RuntimeError(f"no status: {(done.stdout + done.stderr).decode()}")
         status: dict[str, Any] = json.loads(done.stdout)
         return status
 

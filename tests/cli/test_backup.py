@@ -40,6 +40,7 @@ def test_a_store_comes_back_and_what_it_owed_is_delivered(daemon: Daemon, receiv
     code, out, err = hookd("backup", copy, "--config", daemon.config)
     assert (code, err) == (0, "")
     assert "20 events, 20 pending, 0 dead" in out
+    assert out.startswith(f"{tmp_path / 'state'} is copied to {copy}: ")
     daemon.send({"type": "a", "id": "later"})
     code, out, err = hookd("restore", copy, "--config", daemon.config)
     assert (code, out) == (75, "")
@@ -65,11 +66,24 @@ def test_a_backup_replaces_an_older_one_and_nothing_else(daemon: Daemon, tmp_pat
         code, out, _ = hookd("backup", copy, "--config", daemon.config, "--output", "json")
         told = json.loads(out)
         assert (code, told["events"], told["file"]) == (0, number, str(copy))
+        assert told["state_dir"] == str(tmp_path / "state")
     before = daemon.config.read_text()
     code, out, err = hookd("backup", daemon.config, "--config", daemon.config)
     assert (code, out) == (1, "")
     assert "is no backup of hookd" in err
     assert daemon.config.read_text() == before
+
+
+@pytest.mark.skipif(os.path.exists("/etc/hookd/hookd.yaml"), reason="this machine has a config of hookd")  # noqa: PTH110
+@pytest.mark.parametrize("verb", ["backup", "restore"])
+def test_no_state_directory_is_guessed(tmp_path: Path, verb: str) -> None:
+    code, out, err = hookd(verb, tmp_path / "x.db", cwd=tmp_path)
+    assert (code, out) == (78, "")
+    assert "there is no ./hookd.yaml and no /etc/hookd/hookd.yaml, so nothing says where the store is" in err
+    (tmp_path / "hookd.yaml").write_text("daemon: {state_dir: here}\n")
+    code, out, err = hookd(verb, tmp_path / "x.db", cwd=tmp_path)
+    assert (code, out) == (1, "")
+    assert str(tmp_path / ("here" if verb == "backup" else "x.db")) in err
 
 
 @pytest.mark.parametrize("verb", ["backup", "restore"])

@@ -200,6 +200,22 @@ def test_github_shows_the_difference_of_a_failed_test(tmp_path: Path) -> None:
     assert '%0A-  "id": 2,%0A+  "id": 1,%0A' in line
 
 
+def test_a_file_name_that_is_no_utf8_is_told_in_each_form(tmp_path: Path) -> None:
+    write(tmp_path, 'version: 1\ninclude: ["d/*.yaml"]\n')
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / os.fsdecode(b"\xff.yaml")).write_text("webhooks: {a: {ulr: 'https://x.example/', events: [b]}}\n")
+    for form in ("human", "json", "github", "sarif"):
+        code, out, err = hookd("check", "--output", form, "--junit", "results.xml", cwd=tmp_path)
+        assert code == 1
+        assert "this should not have happened" not in err
+        if form == "json":
+            assert {each["line"] for each in json.loads(out)["problems"]} == {1}
+        if form == "sarif":
+            (location, *_) = json.loads(out)["runs"][0]["results"][0]["locations"]
+            assert location["physicalLocation"]["artifactLocation"]["uri"] == "d/%FF.yaml"
+        assert ET.parse(tmp_path / "results.xml").getroot().get("failures") != "0"
+
+
 def test_sarif_is_what_its_standard_asks_for(tmp_path: Path) -> None:
     (tmp_path / "w d").mkdir()
     (tmp_path / "w d" / "é.yaml").write_text("webhooks: {crm: {url: 'https://x.example/', events: ['*']}}\n")
@@ -375,9 +391,8 @@ def test_the_certificate_is_judged_by_the_trust_of_the_webhook(tmp_path: Path) -
 def test_codes_are_listed_and_explained(tmp_path: Path) -> None:
     code, out, _ = hookd("explain", cwd=tmp_path)
     assert code == 0
-    codes, causes = out.split("\n\n")
-    assert [line.split()[0] for line in codes.splitlines()[1:]] == list(CODES)
-    assert [line.split()[0] for line in causes.splitlines()[1:]] == list(Cause)
+    codes = out.split("\n\n")[0]
+    assert [line.split()[0] for line in codes.splitlines()[2:]] == list(CODES)
     code, out, _ = hookd("explain", "[unknown_key]", cwd=tmp_path)
     assert code == 0
     assert out.startswith(f"unknown_key: {CODES['unknown_key']}\n")
@@ -389,6 +404,7 @@ def test_explanations_are_for_machines_too(tmp_path: Path) -> None:
     listed = json.loads(hookd("explain", "--output", "json", cwd=tmp_path)[1])
     assert [each["code"] for each in listed if "code" in each] == list(CODES)
     assert [each["cause"] for each in listed if "cause" in each] == list(Cause)
+    assert {each.get("state") for each in listed} > {"held", "suspended", "open"}
     one = json.loads(hookd("explain", "bad_tls", "--output", "json", cwd=tmp_path)[1])
     assert one == next(each for each in listed if each.get("code") == "bad_tls")
     assert one["tier"] == "environment"
@@ -400,8 +416,9 @@ def test_a_cause_of_an_attempt_is_explained(tmp_path: Path) -> None:
     assert out.startswith("blocked_address (not_sent): The address is not a public one")
     assert "`allow_networks`" in out
     both = hookd("explain", "secret_unreadable", cwd=tmp_path)[1]
-    assert both.startswith(f"secret_unreadable: {CODES['secret_unreadable']}\n")
-    assert "\nAs the cause of an attempt:\nsecret_unreadable (not_sent): " in both
+    assert both.startswith(f"Of a config (`hookd check`):\nsecret_unreadable: {CODES['secret_unreadable']}\n")
+    assert "\nOf an attempt or a delivery (" in both
+    assert "):\nsecret_unreadable (not_sent): " in both
     told = json.loads(hookd("explain", "gone", "--output", "json", cwd=tmp_path)[1])
     assert (told["cause"], told["outcome"]) == ("gone", "rejected")
 

@@ -118,9 +118,31 @@ def test_init_writes_a_config_that_is_checked_and_runs(tmp_path: Path) -> None:
     assert daemon.stop() == 0
     daemon.close()
     if shutil.which("git") is not None:
+        assert hookd("secret", "--file", "secrets/example", cwd=tmp_path)[0] == 0
         subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
         listed = subprocess.run(["git", "status", "--short", "-uall"], cwd=tmp_path, check=True, capture_output=True)
-        assert sorted(line[3:] for line in listed.stdout.decode().splitlines()) == ["config.schema.json", "hookd.yaml"]
+        names = sorted(line[3:] for line in listed.stdout.decode().splitlines())
+        assert names == [".gitignore", "config.schema.json", "hookd.yaml"]
+
+
+def test_init_leaves_a_gitignore_alone_and_says_what_it_lacks(tmp_path: Path) -> None:
+    ignore = tmp_path / ".gitignore"
+    for written, lacks in (
+        ("*.pyc\n", True),
+        ("# secrets/\n", True),
+        ("*.pyc\n/secrets/\n", False),
+        ("secrets", False),
+    ):
+        ignore.write_text(written)
+        code, out, _ = hookd("init", cwd=tmp_path)
+        assert code == 0
+        assert ("add the line `secrets/` to it" in out) == lacks, written
+        assert ignore.read_text() == written
+        (tmp_path / "hookd.yaml").unlink()
+    ignore.unlink()
+    _, out, _ = hookd("init", cwd=tmp_path)
+    assert ".gitignore" not in out
+    assert {"secrets/", "state/"} <= set(ignore.read_text().splitlines())
 
 
 def test_init_and_secret_overwrite_nothing(tmp_path: Path) -> None:

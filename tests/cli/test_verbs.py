@@ -449,7 +449,7 @@ def test_a_user_who_may_not_ask_is_told(asked: Any, tmp_path: Path) -> None:
     for parent in tmp_path.parents[:3]:
         parent.chmod(parent.stat().st_mode | 0o055)
     script = (
-        "import os, sys; from hookd.cli.client import explain_unreachable; os.setgid(65534); os.setuid(65534); "
+        "import os, sys; from hookd.cli.reaching import explain_unreachable; os.setgid(65534); os.setuid(65534); "
         "wrong = explain_unreachable(sys.argv[1], 'control socket'); print(wrong); sys.exit(wrong.code)"
     )
     done = subprocess.run([sys.executable, "-c", script, daemon.control], capture_output=True, check=False, timeout=30)

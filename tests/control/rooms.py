@@ -46,6 +46,7 @@ class Room:
     removals_allowed: list[bool] = field(default_factory=list)
     files: Snapshot | None = None
     ill: str | None = None
+    short: str = ""
 
     def lent(self) -> Lent:
         numbers = count(1)
@@ -74,6 +75,7 @@ class Room:
             resume=self.resume,
             files=lambda: self.files,
             ill=lambda: self.ill,
+            short=lambda: self.short,
         )
 
     async def bind(self) -> None:

@@ -200,6 +200,15 @@ async def test_a_writer_that_is_stuck_needs_a_person(tmp_path: Path, config: Con
         assert (whole["healthy"], whole["pending"], whole["store_silent"]) == (False, 0, room.ill)
 
 
+async def test_a_full_disk_needs_a_person(tmp_path: Path, config: Config) -> None:
+    async with open_room(tmp_path, config) as room:
+        _, whole = await room.get("/v1/status")
+        assert (whole["healthy"], whole["store_full"]) == (True, None)
+        room.short = "the disk has no room"
+        _, whole = await room.get("/v1/status")
+        assert (whole["healthy"], whole["store_full"]) == (False, "the disk has no room")
+
+
 async def test_refused_files_need_a_person(tmp_path: Path, config: Config) -> None:
     async with open_room(tmp_path, config) as room:
         also = Place(file="hookd.yaml", line=1, column=1)

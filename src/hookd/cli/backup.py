@@ -51,9 +51,9 @@ def backup_command(file: Path, state_dir: Path | None, config: Path | None, outp
     except StoreUnusable as unusable:
         raise CliError(str(unusable), ExitCode.NOT_SO) from None
     if output == "json":
-        print_json({"file": str(file.absolute()), **asdict(copied)})
+        print_json({"file": str(file.absolute()), "state_dir": str(directory), **asdict(copied)})
     else:
-        print(f"{file}: {_describe(copied)}")
+        print(f"{directory} is copied to {file}: {_describe(copied)}")
 
 
 @click.command("restore")

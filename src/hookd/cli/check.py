@@ -24,6 +24,7 @@ from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.output import print_json, print_problems, styled
 from hookd.cli.places import config_option, find_config
 from hookd.config.checking.advice import find_advice, find_denied, find_idle, find_untestable
+from hookd.config.checking.testevents import find_refused
 from hookd.config.checking.trial import run_trials
 from hookd.config.load import Rejected, load_again
 from hookd.config.problems import describe_problem, sort_problems
@@ -120,6 +121,7 @@ def _look(main: Path) -> _Findings:
         found.problems += find_denied(loaded.config, loaded.snapshot)
         found.problems += find_idle(loaded.config, loaded.snapshot)
         found.problems += find_untestable(loaded.config, loaded.snapshot)
+        found.problems += find_refused(loaded.config, loaded.snapshot)
     if loaded.snapshot is not None:
         found.problems += find_advice(loaded.snapshot)
     return found

@@ -68,12 +68,13 @@ def diff_command(
     if revision is not None and control is not None and is_typed("control"):
         raise CliError("--from compares files: it asks no daemon, so --control does not go with it", ExitCode.USAGE)
     standing: dict[str, Standing] | None = None
+    left = 0
     if revision is not None:
         sides, difference = _compare_revision(find_config(config), revision)
     else:
         client = ControlClient(find_control(control, config))
         try:
-            sides, difference = _compare_running(client, config)
+            sides, difference, left = _compare_running(client, config)
         except CliError as error:
             if error.code is not ExitCode.NO_DAEMON:
                 raise
@@ -87,7 +88,7 @@ def diff_command(
             raise CliError(f"{error}; {other}", error.code) from None
         standing = {} if difference.empty else _read_standing(client)
     effects = [] if standing is None else tell_effects(difference, standing)
-    warning = None if standing is None else _find_mass_removal(difference, standing)
+    warning = None if standing is None else _find_mass_removal(difference, standing, left)
     if output == "json":
         print_json(describe_difference(sides, difference, effects, warning))
     else:
@@ -121,7 +122,8 @@ def _compare_revision(main: Path, revision: str) -> tuple[Sides, Difference]:
 # --------------------------------------------------------------------------- the disk against what runs
 
 
-def _compare_running(client: ControlClient, named: Path | None) -> tuple[Sides, Difference]:
+def _compare_running(client: ControlClient, named: Path | None) -> tuple[Sides, Difference, int]:
+    """Give the two sides, what differs, and how many webhooks the files have."""
     key = secrets.token_bytes(_KEY_BYTES)
     running = client.get("/v1/definitions", key=key.hex())
     main = _choose_main(named, running["main"])
@@ -136,7 +138,7 @@ def _compare_running(client: ControlClient, named: Path | None) -> tuple[Sides, 
     sides: Sides = {"old": "what runs", "new": str(main), "revisions": (described.revision, disk.revision)}
     if running["main"] is not None and str(main) != running["main"]:
         sides["note"] = f"the daemon itself reads {running['main']}; {main} is compared as if it stood there"
-    return sides, compare(described, disk)
+    return sides, compare(described, disk), len(disk.digests)
 
 
 def _choose_main(named: Path | None, of_daemon: str | None) -> Path:
@@ -207,13 +209,13 @@ def _read_standing(client: ControlClient) -> dict[str, Standing]:
     }
 
 
-def _find_mass_removal(difference: Difference, standing: Mapping[str, Standing]) -> str | None:
-    """Say that a reload will refuse this, by the rule of `config.guard`."""
+def _find_mass_removal(difference: Difference, standing: Mapping[str, Standing], left: int) -> str | None:
+    """Say that a reload will refuse this, by the rule of `config.reload.guard`. The files have `left` webhooks."""
     owed = sum(each.pending > 0 for each in standing.values())
     lost = sum(standing[name].pending > 0 for name in difference.removed if name in standing)
-    if lost < MOST or 2 * lost <= owed:
+    if lost == 0 or (left and (lost < MOST or 2 * lost <= owed)):
         return None
     return (
-        f"a reload will refuse this: it removes {lost} of the {owed} webhooks that have pending deliveries; "
-        "if it is meant: hookd reload --allow-removals"
+        f"a reload will refuse this: it removes {lost} of the {owed} webhooks that have pending deliveries"
+        f"{'' if left else ', and leaves no webhook at all'}; if it is meant: hookd reload --allow-removals"
     )

@@ -46,9 +46,10 @@ webhooks:
 """
 
 
-#: Beside the config, which stands in git, there is what does not belong there.
+#: Beside the config, which stands in git, there is what does not belong there. `secrets/` is made when it is wanted.
 _FOLDERS: Final = ("run", "state")
 _NOT_IN_GIT: Final = "# made by hookd: nothing here belongs under version control\n*\n"
+_IGNORED: Final = "# the config belongs under version control, and these do not\nsecrets/\nstate/\nrun/\n"
 
 
 @click.command("init")
@@ -56,7 +57,8 @@ _NOT_IN_GIT: Final = "# made by hookd: nothing here belongs under version contro
 def init_command(file: Path) -> None:
     """Write a first config with comments (hookd.yaml, or FILE), and its schema for the editor beside it.
 
-    Nothing that exists is overwritten.
+    With them go the directories of the state and the sockets, and a .gitignore that keeps these and `secrets/` out of
+    version control. Nothing that exists is overwritten.
     """
     from hookd.config.resources import resource
 
@@ -71,6 +73,7 @@ def init_command(file: Path) -> None:
                 _write_new(folder / ".gitignore", _NOT_IN_GIT)
         if not os.path.lexists(schema):
             _write_new(schema, resource(_SCHEMAS["config"]).decode())
+        kept_out = _is_kept_out_of_git(ignore := file.parent / ".gitignore")
     except FileExistsError as error:
         raise CliError(f"{error.filename} exists; it is left as it is", ExitCode.NOT_SO) from None
     except OSError as error:
@@ -81,6 +84,8 @@ def init_command(file: Path) -> None:
     width = max(len(step) for step, _ in steps)
     for step, text in steps:
         print(f"  {step.ljust(width)}  # {text}")
+    if not kept_out:
+        print(f"{ignore} is there already and stays as it is: add the line `secrets/` to it")
 
 
 #: What to try after `init`, whether it reads the config, and what it is.
@@ -90,6 +95,18 @@ _NEXT: Final = (
     ("listen --port 8000", False, "a receiver, in another"),
     ("test example", True, "a first delivery, in a third"),
 )
+
+
+def _is_kept_out_of_git(ignore: Path) -> bool:
+    """Write a .gitignore, or say whether one that is there has the secrets; the folders made here have their own."""
+    if not os.path.lexists(ignore):
+        _write_new(ignore, _IGNORED)
+        return True
+    try:
+        lines = {line.strip().strip("/") for line in ignore.read_text("utf-8", "replace").splitlines()}
+    except OSError:
+        lines = set()
+    return "secrets" in lines
 
 
 def _write_new(file: Path, text: str) -> None:

@@ -4,7 +4,8 @@ Rules of this module:
 
 1. A verb is imported when it is called, so that `hookd --help` and shell completion are quick.
 2. What a user can mend is a `CliError` with an exit code and one message. No traceback ever reaches a user, also not
-   out of a group of errors, a closed stream or a pipe that nobody reads any more.
+   out of a group of errors, a closed stream or a pipe that nobody reads any more. Who asked for JSON reads JSON, on
+   standard output, also then (see `errors`).
 3. What is printed is UTF-8 in a pipe, whatever the locale; a character that a terminal cannot show is escaped.
 """
 
@@ -13,7 +14,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Final
@@ -21,16 +21,18 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from hookd import __version__
-from hookd.cli.errors import CliError, ExitCode
+from hookd.cli.errors import CliError, ExitCode, describe_error
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from click.shell_completion import CompletionItem
 
 #: verb -> (module, one line of help). The help stands here so that listing the verbs imports none of them.
 _VERBS: Final = {
     "run": ("hookd.cli.run", "Run the daemon."),
     "check": ("hookd.cli.check", "Check the config and run its tests."),
-    "explain": ("hookd.cli.explain", "Say what a code of `check` means, with an example."),
+    "explain": ("hookd.cli.explain", "Say what a code, a cause or a state means, and what to do."),
     "diff": ("hookd.cli.diff", "Show what a reload would change, and what becomes of the backlog."),
     "route": ("hookd.cli.route", "Show where an event would go, what would be sent, and why."),
     "send": ("hookd.cli.send", "Send events to the daemon."),
@@ -129,7 +131,7 @@ def main() -> None:
         cause = find_cause(error)
         code = choose_code(cause)
         with suppress(OSError):  # standard error may be full, or gone
-            _explain(cause)
+            _explain(cause, as_json=asks_json(sys.argv[1:]))
         _drop_output()
     sys.exit(code if isinstance(code, int) else ExitCode.FINE)
 
@@ -181,22 +183,55 @@ def choose_code(error: BaseException) -> int:
     return ExitCode.NOT_SO if isinstance(error, OSError) else ExitCode.BUG
 
 
-def _explain(error: BaseException) -> None:
-    """Say what went wrong on standard error."""
-    text = ""
+def asks_json(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for JSON: it may be one that click does not understand."""
+    asked = ""
+    for number, argument in enumerate(arguments):
+        if argument == "--":
+            break
+        if argument == "--output":
+            asked = "".join(arguments[number + 1 : number + 2])
+        elif argument.startswith("--output="):
+            asked = argument.removeprefix("--output=")
+    return asked == "json"
+
+
+def _explain(error: BaseException, *, as_json: bool) -> None:
+    """Say what went wrong: on standard error, or for programs on standard output."""
+    if isinstance(error, BrokenPipeError) or (isinstance(error, CliError) and not str(error)):
+        return  # nobody reads any more, or everything was said before
     if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
-        text = "interrupted"
+        print("hookd: interrupted", file=sys.stderr, flush=True)
+        return  # by whoever sits there
+    if os.environ.get("HOOKD_TRACEBACK") and choose_code(error) == ExitCode.BUG:
+        import traceback
+
+        traceback.print_exception(error)
+        return
+    if as_json:
+        from hookd.cli.output import print_json
+
+        print_json(_describe(error))
+        sys.stdout.flush()
     elif isinstance(error, click.ClickException):
         error.show()
-    elif isinstance(error, CliError):
-        text = str(error)
-    elif isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+    else:
+        print(f"hookd: {_tell(error)}", file=sys.stderr, flush=True)
+
+
+def _describe(error: BaseException) -> dict[str, object]:
+    if isinstance(error, CliError):
+        return error.describe()
+    code = ExitCode(choose_code(error))
+    message = error.format_message() if isinstance(error, click.ClickException) else _tell(error)
+    return describe_error(code.word, message, code)
+
+
+def _tell(error: BaseException) -> str:
+    if isinstance(error, CliError):
+        return str(error)
+    if isinstance(error, OSError):
         where = f" {error.filename}" if error.filename else ""
-        text = f"the system refused{where}: {error.strerror or type(error).__name__}"
-    elif os.environ.get("HOOKD_TRACEBACK"):
-        traceback.print_exception(error)
-    elif not isinstance(error, OSError):
-        # Not its own text: that may hold a payload or a secret.
-        text = f"this should not have happened ({type(error).__name__}); with HOOKD_TRACEBACK=1 it shows where"
-    if text:
-        print(f"hookd: {text}", file=sys.stderr, flush=True)
+        return f"the system refused{where}: {error.strerror or type(error).__name__}"
+    # Not its own text: that may hold a payload or a secret.
+    return f"this should not have happened ({type(error).__name__}); with HOOKD_TRACEBACK=1 it shows where"

@@ -5,7 +5,9 @@ Rules of this module:
 1. A socket is named by an option, by the environment, or by the config file; without a file it is the default one.
 2. Only the names are taken from the config: a client never judges it, since the daemon that runs may know better. So
    a file that somebody is just breaking must still lead to its daemon, and `status` can tell what is wrong with it.
-3. A file whose `daemon:` section cannot be read leads nowhere. To go on to the default socket would be to ask, or to
+3. A state directory is never guessed: a copy of the wrong store, or a store put into the wrong place, looks like
+   success. Without a config that says it, it is named.
+4. A file whose `daemon:` section cannot be read leads nowhere. To go on to the default socket would be to ask, or to
    redrive, somebody else's daemon.
 """
 
@@ -18,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from hookd.cli.errors import CliError, ExitCode
-from hookd.core.daemonconfig import DaemonConfig, UnixInlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT_CONFIGS: Final = (Path("hookd.yaml"), Path("/etc/hookd/hookd.yaml"))
+_NO_CONFIG: Final = "there is no ./hookd.yaml and no /etc/hookd/hookd.yaml"
 
 
 def control_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,11 +63,7 @@ def find_config(named: Path | None) -> Path:
     """Give the main config file: the one named, else the default one that exists; two need a word."""
     found = _look_for_config(named)
     if found is None:
-        raise CliError(
-            "there is no ./hookd.yaml and no /etc/hookd/hookd.yaml: name one with --config, or write one with "
-            "'hookd init'",
-            ExitCode.BAD_CONFIG,
-        )
+        raise CliError(f"{_NO_CONFIG}: name one with --config, or write one with 'hookd init'", ExitCode.BAD_CONFIG)
     return found
 
 
@@ -78,6 +76,8 @@ def find_control(control: str | None, config: Path | None) -> str:
         named = section[0].get("control")
         if isinstance(named, dict) and isinstance(named.get("unix"), str):
             return str(section[1].absolute().parent / named["unix"])
+    from hookd.core.daemonconfig import DaemonConfig
+
     return DaemonConfig().control.unix
 
 
@@ -93,6 +93,8 @@ def find_inlet(socket: str | None, config: Path | None) -> str:
                 return str(section[1].absolute().parent / inlet["unix"])
         if inlets:
             raise CliError(f"{section[1]} has no Unix inlet: name a socket with --socket", ExitCode.USAGE)
+    from hookd.core.daemonconfig import DaemonConfig, UnixInlet
+
     default = DaemonConfig().inlets[0]
     return default.path if isinstance(default, UnixInlet) else ""
 
@@ -109,11 +111,16 @@ def find_http_inlets(config: Path | None) -> list[tuple[str, int]]:
 
 
 def find_state_dir(state_dir: Path | None, config: Path | None) -> Path:
-    """Give the state directory: the one named, else that of the config, else the default."""
+    """Give the state directory: the one named, else that of the config, which may be the default."""
+    from hookd.core.daemonconfig import DaemonConfig
+
     if state_dir is not None:
         return state_dir
     section = _read_daemon_section(config, "--state-dir")
-    if section is not None and isinstance(section[0].get("state_dir"), str):
+    if section is None:
+        message = f"{_NO_CONFIG}, so nothing says where the store is: name a config with --config, or the directory, as"
+        raise CliError(f"{message} in --state-dir {DaemonConfig().state_dir}", ExitCode.BAD_CONFIG)
+    if isinstance(section[0].get("state_dir"), str):
         return section[1].absolute().parent / str(section[0]["state_dir"])
     return Path(DaemonConfig().state_dir)
 

@@ -42,19 +42,17 @@ def put_command(
     """
     if new and revision is not None:
         raise CliError("--new and --revision exclude each other", ExitCode.USAGE)
-    document, at, definition = _read_definition(webhook, file)
+    document, at, definition = _read_definition(webhook, file, output)
     headers = {"if-none-match": "*"} if new else {} if revision is None else {"if-match": f'"{revision}"'}
     client = ControlClient(find_control(control, config))
     try:
         done = client.put(f"/v1/webhooks/{quote(webhook, safe='/')}", definition, headers)
     except Refused as refused:
-        for error in refused.errors if output == "human" else ():
-            print(f"{_place(document, at, error['pointer'])}: {error['message']}", file=sys.stderr)
-        if output == "json":
-            print_json({"detail": str(refused), "errors": refused.errors})
-        if refused.errors:
-            raise CliError(f"{webhook}: the definition is not right; nothing was changed", refused.code) from None
-        raise
+        if output == "json" or not refused.errors:
+            raise
+        for error in refused.errors:
+            print(f"{_place(document, at, str(error['pointer']))}: {error['message']}", file=sys.stderr)
+        raise CliError(f"{webhook}: the definition is not right; nothing was changed", refused.code) from None
     if output == "json":
         print_json(done)
         return
@@ -63,9 +61,9 @@ def put_command(
         print(f"its signing secret, shown this once: {done['secret']}")
 
 
-def _read_definition(webhook: str, file: str) -> tuple[Document, Steps, object]:
+def _read_definition(webhook: str, file: str, output: str) -> tuple[Document, Steps, object]:
     """Give the file, where in it the definition stands, and the definition."""
-    from hookd.config.problems import ConfigInvalid
+    from hookd.config.problems import ConfigInvalid, describe_problem
     from hookd.config.text.strictyaml import parse_yaml
 
     name = "standard input" if file == "-" else file
@@ -76,8 +74,10 @@ def _read_definition(webhook: str, file: str) -> tuple[Document, Steps, object]:
     try:
         document = parse_yaml(content, name)
     except ConfigInvalid as invalid:
-        print_problems(invalid.problems, invalid.sources)
-        raise CliError(f"{name} is not YAML as it must be; nothing was sent", ExitCode.NOT_SO) from None
+        message = f"{name} is not YAML as it must be; nothing was sent"
+        if output == "human":
+            print_problems(invalid.problems, invalid.sources)
+        raise CliError(message, ExitCode.NOT_SO, [describe_problem(it) for it in invalid.problems]) from None
     value = document.value
     inner = value.get("webhooks") if isinstance(value, dict) and len(value) == 1 else None
     if not isinstance(inner, dict):

@@ -122,7 +122,8 @@ def _describe_result(problem: Problem, rule: int) -> dict[str, Any]:
 
 def _describe_location(place: Place) -> dict[str, Any]:
     file = shorten_path(place.file)
-    uri = Path(file).as_uri() if file.startswith("/") else quote(file)
+    # The bytes of the name: it may be no UTF-8.
+    uri = Path(file).as_uri() if file.startswith("/") else quote(os.fsencode(file))
     region = {"startLine": place.line, "startColumn": place.column}
     return {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}
 

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from hookd.cli.client import explain_unreachable
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.output import styled
+from hookd.cli.reaching import explain_unreachable
 from hookd.cli.readable import make_visible
 from hookd.cli.source import with_id
 

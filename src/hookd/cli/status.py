@@ -7,7 +7,6 @@ asked for: no exit code, but one that fails and fails is named above the table, 
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -54,11 +53,16 @@ def status_command(*, webhook: str | None, watch: bool, control: str | None, con
     client = ControlClient(find_control(control, config))
     if watch:
         # What does not fit would push the head off the screen. In a pipe there is no screen.
-        watch_screen(lambda: _show(client, webhook, output, height=_height() if sys.stdout.isatty() else None))
+        watch_screen(
+            lambda: _show(client, webhook, output, height=_height() if sys.stdout.isatty() else None),
+            as_json=output == "json",
+        )
     return _show(client, webhook, output)
 
 
 def _height() -> int:
+    import shutil
+
     return shutil.get_terminal_size().lines
 
 
@@ -112,8 +116,8 @@ def render_head(whole: dict[str, Any]) -> list[str]:
     ]
     if failing:
         lines.append(styled(_name_failing(failing), "bad"))
-    if whole["store_silent"]:
-        lines.append(styled(whole["store_silent"], "bad"))
+    # `get`: the daemon may be an older one than this program.
+    lines += [styled(trouble, "bad") for trouble in (whole["store_silent"], whole.get("store_full")) if trouble]
     rejected = whole["config_rejected"]
     if whole["last_good"]:
         why = "this daemon started from its copy of the last good config, since the files were not good"

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from hookd.cli.errors import CliError, ExitCode
+from hookd.cli.output import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,9 @@ EVERY_S: Final = 2.0
 _CLEAR: Final = "\x1b[H\x1b[J"
 
 
-def watch_screen(show: Callable[[], object], *, sleep: Callable[[float], None] = time.sleep) -> NoReturn:
+def watch_screen(
+    show: Callable[[], object], *, as_json: bool = False, sleep: Callable[[float], None] = time.sleep
+) -> NoReturn:
     """Call `show`, which prints, every `EVERY_S` seconds, for ever. Raises `CliError` as `show` does."""
     terminal = sys.stdout.isatty()
     while True:
@@ -31,6 +34,9 @@ def watch_screen(show: Callable[[], object], *, sleep: Callable[[float], None] =
         except CliError as wrong:
             if wrong.code not in {ExitCode.NO_DAEMON, ExitCode.TRY_AGAIN}:
                 raise
-            print(f"hookd: {wrong}; waiting for it", file=sys.stdout if terminal else sys.stderr)
+            if as_json:
+                print_json(wrong.describe())
+            else:
+                print(f"hookd: {wrong}; waiting for it", file=sys.stdout if terminal else sys.stderr)
         sys.stdout.flush()
         sleep(EVERY_S)

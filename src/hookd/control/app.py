@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -20,6 +19,7 @@ from hookd.control.replay import Wanted
 from hookd.control.service import ControlRefused, Service
 from hookd.core.model import Page
 from hookd.core.strictjson import JsonFault, parse_json
+from hookd.logs import encode_json
 from hookd.store.base import Redrive, StoreUnavailable
 from hookd.store.queries import Attempts, Kept
 from hookd.web.problem import problem
@@ -61,8 +61,6 @@ _KINDS: Final = {str: "a string", int: "a whole number of 64 bits", bool: "true 
 _BY_HAND: Final = "by hand"
 _CAUSE_LENGTH: Final = 200
 _ATTEMPTS: Final = frozenset({"webhook", "tenant", "type", "event_id", "since", "until", "order", "limit", "after"})
-
-_encode: Final = msgspec.json.Encoder().encode
 
 
 def build_app(service: Service, more: Sequence[Route] = ()) -> Starlette:
@@ -200,7 +198,7 @@ def _narrowed(body: dict[str, Any], what: str) -> dict[str, Any]:
 def _answer(ask: Callable[[Request], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
-            return Response(_encode(await ask(request)), media_type="application/json")
+            return Response(encode_json(await ask(request)), media_type="application/json")
         except ControlRefused as refused:
             return _problem(refused.status, refused.message)
         except StoreUnavailable:

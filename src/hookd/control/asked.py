@@ -47,7 +47,7 @@ async def read_definition(request: Request) -> Mapping[str, object]:
     """Give the definition that is sent. Raises `ManagementRefused`, as all here."""
     value = parse_json(await request.body())
     if isinstance(value, JsonFault):
-        raise ManagementRefused(400, value.code.value, f"the body is not JSON as it must be: {value.message}")
+        raise ManagementRefused(400, value.code, f"the body is not JSON as it must be: {value.message}")
     if not isinstance(value, dict):
         raise refuse_definition([Complaint(pointer="", code="wrong_type", message="a definition is an object")])
     return value

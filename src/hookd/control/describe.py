@@ -17,6 +17,7 @@ from hookd.core.retry import PAUSE_CAP
 
 if TYPE_CHECKING:
     from hookd.core.model import Exchange, WebhookState
+    from hookd.core.states import Standing
     from hookd.store.queries import AttemptRow, BacklogRow, ExchangeRow
 
 MASK: Final = "***"
@@ -168,7 +169,7 @@ def describe_log_line(row: AttemptRow, kept: ExchangeRow | None) -> dict[str, ob
     return line
 
 
-def state_word(webhook: Webhook | None, *, suspended: bool, failing: bool) -> str:
+def state_word(webhook: Webhook | None, *, suspended: bool, failing: bool) -> Standing:
     """Give how a webhook stands, in a word; `webhook` None: it is not in the running config."""
     if webhook is None:
         return "missing"

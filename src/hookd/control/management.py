@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from hookd.config.load import Loaded
     from hookd.config.managing.amending import Complaint
     from hookd.control.callers import Caller
+    from hookd.control.codes import ApiCode
+    from hookd.core.model import RefusalCode
 
 #: Of one tenant. What a customer's program makes by mistake must not become everybody's.
 MOST_WEBHOOKS: Final = 1_000
@@ -50,7 +52,9 @@ class Act(Enum):
 class ManagementRefused(Exception):  # noqa: N818  a fact
     """What was asked is not done: HTTP's status, a code for programs, words for people, and what is wrong where."""
 
-    def __init__(self, status: int, code: str, message: str, errors: Sequence[Complaint] = ()) -> None:
+    def __init__(
+        self, status: int, code: ApiCode | RefusalCode, message: str, errors: Sequence[Complaint] = ()
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code

@@ -79,6 +79,7 @@ class Lent:
     resume: Callable[[str], Awaitable[None]]
     files: Callable[[], Snapshot | None] = lambda: None  # that the running config was made of
     ill: Callable[[], str | None] = lambda: None  # why the store's writer makes no progress
+    short: Callable[[], str] = lambda: ""  # why the store takes no events
 
 
 class Service:
@@ -135,7 +136,8 @@ class Service:
             "webhooks": len(config.webhooks),
             **sums,
             "store_silent": silent,
-            "healthy": rejected is None and not needs and silent is None,
+            "store_full": (full := lent.short() or None),
+            "healthy": rejected is None and not needs and silent is None and full is None,
             "backlog": webhooks,
         }
 

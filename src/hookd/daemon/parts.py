@@ -155,6 +155,7 @@ class Parts:
             resume=self.dispatcher.resume,
             files=self.running_files,
             ill=self.gauges.ill,
+            short=self.store.trouble,
         )
 
 

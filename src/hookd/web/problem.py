@@ -13,10 +13,16 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = (b"content-type", b"application/problem+json")
 
+#: The word of a status, where nothing closer is said; what each means here stands in `answers`.
 _CODES = {status: phrase.lower().replace(" ", "_") for status, phrase in PHRASES.items()}
 _CODES[413] = "too_large"  # as of an event
 
 _encode = msgspec.json.Encoder().encode
+
+
+def code_of(status: int) -> str:
+    """Give the `code` of a problem document that says no more than its status."""
+    return _CODES.get(status, "error")
 
 
 def problem(
@@ -39,7 +45,7 @@ def problem(
         "status": status,
         "detail": detail,
     }
-    document["code"] = code or _CODES.get(status, "error")
+    document["code"] = code or code_of(status)
     if members:
         document.update((name, value) for name, value in members.items() if value is not None)
     return Response(status, (CONTENT_TYPE, *headers), _encode(document), close)
