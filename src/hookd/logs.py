@@ -44,8 +44,24 @@ CLOSE_S: Final = 2.0
 
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _PRIORITY: Final = {"debug": b"<7>", "info": b"<6>", "warning": b"<4>", "error": b"<3>", "critical": b"<2>"}
-_encode: Final = msgspec.json.Encoder().encode
+_encode_strictly: Final = msgspec.json.Encoder().encode
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
+
+
+def encode_json(value: object) -> bytes:
+    """Encode as JSON. What is no text (half a surrogate pair: the name of a file that is no UTF-8) is shown escaped."""
+    try:
+        return _encode_strictly(value)
+    except UnicodeEncodeError:
+        return _encode_strictly(_show_escaped(value))
+
+
+def _show_escaped(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_show_escaped(key): _show_escaped(inner) for key, inner in value.items()}
+    return [_show_escaped(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 class AttemptLine(msgspec.Struct, gc=False):
@@ -134,9 +150,9 @@ class LineWriter:
 def _line(fields: Mapping[str, object]) -> bytes:
     """Encode one line; one that is too long loses its longest texts, and says so."""
     ordered = {"time": _now(), "level": fields["level"], "msg": fields["msg"], **fields}
-    line = _encode(ordered)
+    line = encode_json(ordered)
     while len(line) > LINE_BYTES - 8:
-        key = max((k for k in ordered if k not in {"time", "level", "msg"}), key=lambda k: len(_encode(ordered[k])))
+        key = max((k for k in ordered if k not in {"time", "level", "msg"}), key=lambda k: len(encode_json(ordered[k])))
         value = ordered[key]
         if isinstance(value, str) and len(value) > 1024:  # noqa: PLR2004  a text this short is not what is too long
             ordered[key] = value[:1024]
@@ -145,7 +161,7 @@ def _line(fields: Mapping[str, object]) -> bytes:
         else:
             del ordered[key]
         ordered["truncated"] = True
-        line = _encode(ordered)
+        line = encode_json(ordered)
     return line + b"\n"
 
 
@@ -209,8 +225,8 @@ class Log:
         if self._console is not None:
             shown = {k: v for k, v in fields.items() if v is not None}
             shown["time"] = str(shown["time"])[11:23]
-            return str(self._console(None, "", shown)).encode() + b"\n"
-        line = _encode(fields)
+            return str(self._console(None, "", shown)).encode(errors="backslashreplace") + b"\n"
+        line = encode_json(fields)
         line = _line(fields) if len(line) > LINE_BYTES - 8 else line + b"\n"
         return _PRIORITY[str(fields["level"])] + line if self._journal else line
 

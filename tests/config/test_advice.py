@@ -186,6 +186,11 @@ def test_a_pattern_that_matches_no_file_is_told_and_a_broken_file_is_no_reason_n
     assert isinstance(load_again(tmp_path / "hookd.yaml", None), Rejected)
 
 
+def test_a_file_that_was_read_in_spite_of_a_mistake_has_warnings_too(tmp_path: Path) -> None:
+    main = WEBHOOK + "auth: {bearer: hunter2}\n    timeout: 5s\n    timeout: 6s\n"
+    assert advice_of(tmp_path, main) == ["hookd.yaml:6:20 inline_secret"]
+
+
 def test_values_of_another_shape_are_passed_over(tmp_path: Path) -> None:
     main = (
         "version: 1\ninclude: {}\nwebhooks: [1]\nprofiles: {p: 1, q: {auth: [], sign: {secrets: x}, url: {file: 5}}}\n"

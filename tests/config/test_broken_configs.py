@@ -1167,6 +1167,51 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
         ],
     ),
     (
+        "quotation marks of a text processor around event types",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [\u201cuser.updated\u201d, {event: \u2018user.*\u2019}, user.gone\u201d]\n"
+            )
+        },
+        [
+            (
+                "hookd.yaml:5:14 [unknown_event_type] no event type matches `\u201cuser.updated\u201d`; \u201c (U+201C)"
+                " is no quotation mark to YAML -> user.updated"
+            ),
+            (
+                "hookd.yaml:5:38 [bad_value] events[1].event must be an event type, exact or with `*` at the end;"
+                " \u2018 (U+2018) is no quotation mark to YAML"
+            ),
+            (
+                "hookd.yaml:5:49 [unknown_event_type] no event type matches `user.gone\u201d`; \u201d (U+201D)"
+                " is no quotation mark to YAML -> user.gone"
+            ),
+        ],
+    ),
+    (
+        "quotation marks of a text processor, with a catalogue",
+        {
+            "hookd.yaml": (
+                "version: 1\n"
+                "event_types: {user.updated: {}, \u00abodd\u00bb: {}}\n"
+                "webhooks:\n"
+                "  crm:\n"
+                "    url: https://crm.example.com/\n"
+                "    events: [\u201cuser.updatd\u201d, \u00abodd\u00bb, \u00abodd*]\n"
+            )
+        },
+        [
+            (
+                "hookd.yaml:6:14 [unknown_event_type] no event type matches `\u201cuser.updatd\u201d`; \u201c (U+201C)"
+                " is no quotation mark to YAML -> user.updated"
+            ),
+        ],
+    ),
+    (
         "two doors at one address",
         {
             "hookd.yaml": (
@@ -1240,6 +1285,7 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path, monkeypatch:
         "w.d/b.yaml:3:31 [bad_url] the URL must begin with http:// or https://",
         "w.d/b.yaml:4:71 [wrong_type] timeout must be a duration like 10s, 5m or 72h, above zero -> 5s",
         "w.d/b.yaml:5:3 [missing_key] the webhook `four` needs `url`",
+        "w.d/b.yaml:5:55 [undeclared_secret] there is no `t` in `secrets`",  # a file beside it cannot declare one
         "w.d/c.yaml:2:3 [duplicate_id] the webhook `three` stands in two places (w.d/b.yaml:4:3)",
         "hookd.yaml:3:38 [missing_file] there is no file at gone.json",
     ]
@@ -1304,6 +1350,7 @@ IN_MAIN = [
     "hookd.yaml:9:11 [key_not_text]",
     "hookd.yaml:11:29 [duplicate_key]",
     "hookd.yaml:11:45 [unknown_key]",
+    "hookd.yaml:12:16 [unknown_profile]",
     "hookd.yaml:13:3 [missing_key]",
 ]
 IN_INCLUDED = [
@@ -1341,7 +1388,7 @@ def test_neither_do_they_in_an_included_file_alone(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     "base",
     [
-        "defaults: {timeout: 5s}\ndefaults: {url: 'https://a.example/'}\n",
+        "profiles: {p: {}}\ndefaults: {timeout: 5s}\ndefaults: {url: 'https://a.example/'}\n",
         "profiles:\n  p: {timeout: 5s}\n  p: {url: 'https://a.example/'}\n",
         "profiles: {q: {timeout: 5s}}\nprofiles: {p: {url: 'https://a.example/'}}\n",
     ],

@@ -45,6 +45,7 @@ def test_a_webhook_with_defaults_only(tmp_path: Path) -> None:
     assert webhook.retry == RetryPolicy()
     assert (webhook.timeout, webhook.concurrency, webhook.max_pending) == (15.0, 8, 100_000)
     assert webhook.suspend_after == 432_000.0
+    assert load_webhook(tmp_path, "suspend_after: never").suspend_after is None
     assert str(webhook.place) == f"{tmp_path}/hookd.yaml:4:3"
     event = Event(id="1", type="a.b", data=b'{"n":1E2}', accepted_at=0)
     body = webhook.body.template.render_json(Scope(event, {}))

@@ -179,6 +179,17 @@ def test_links_inside_are_followed_and_those_that_lead_out_are_not(tree: Path, t
     assert load_committed(tree / "conf/hookd.yaml", "HEAD").config.webhooks.keys() == {"one", "more"}
 
 
+def test_a_link_to_what_is_not_in_git_is_left_out(tree: Path) -> None:
+    """On disk it leads somewhere, so the config is good there; what it led to at a commit nobody knows."""
+    write(tree, {".gitignore": "local\n", "local/x.yaml": "webhooks: {x: {url: https://x.example, events: [a.b]}}\n"})
+    (tree / "conf/webhooks.d/x.yaml").symlink_to("../../local/x.yaml")
+    (tree / "conf/webhooks.d/loop.yaml.off").symlink_to("loop.yaml.off")
+    (tree / "conf/hookd.yaml").write_text("version: 1\ninclude: ['webhooks.d/**/*.yaml']\n")
+    commit(tree)
+    assert "x" in load(tree / "conf/hookd.yaml").config.webhooks
+    assert load_committed(tree / "conf/hookd.yaml", "HEAD").config.webhooks.keys() == {"one"}
+
+
 def test_a_tree_that_wants_to_be_written_elsewhere_is_not(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

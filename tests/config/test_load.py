@@ -173,3 +173,47 @@ def test_a_missing_include_does_not_hide_what_else_is_wrong(tmp_path: Path) -> N
         ("unknown_key", 4),
     ]
     assert "evnets" in invalid.value.sources[str(main)]
+
+
+@pytest.mark.parametrize(
+    ("main", "told"),
+    [
+        ("x-a: 1\nx-a: 2\n", "duplicate_key"),
+        ("5: a\n", "key_not_text"),
+        ("x-a: !x 1\n", "tag"),
+        ("x-a: [\n", "yaml_syntax"),
+        ("x-a: 'a\nx-b: b\n", "yaml_syntax"),
+    ],
+)
+@pytest.mark.parametrize("is_below", [False, True])
+def test_a_main_file_with_a_mistake_of_any_kind_does_not_hide_what_it_includes(
+    tmp_path: Path, main: str, told: str, *, is_below: bool
+) -> None:
+    include = "include:\n- hooks/a.yaml\n- gone.yaml\n- lost/*.yaml\n"
+    (tmp_path / "lost").symlink_to("nowhere")
+    text = f"version: 1\n{main}{include}" if is_below else f"version: 1\n{include}{main}"
+    found = problems_of(tmp_path, main=text, hooks__a="webhooks: {w: {events: [a], timout: 5s}}\n")
+    first = 2 + (main.count("\n") if is_below else 0)
+    at = [f"{Path(it.place.file).name}:{it.place.line} {it.code}" for it in found if told != it.code]
+    missing = [f"hookd.yaml:{first + 2} missing_file", f"hookd.yaml:{first + 3} missing_file"]
+    needed = [] if told == "yaml_syntax" else ["a.yaml:1 missing_key"]  # the defaults may name a `url`
+    assert sorted(at) == sorted([*missing, "a.yaml:1 unknown_key", *needed])
+    assert [it.code for it in found].count(told) == 1
+
+
+def test_what_one_side_of_a_conflict_includes_is_not_missed(tmp_path: Path) -> None:
+    main = "version: 1\n<<<<<<< a\ninclude: [gone.yaml]\n=======\ninclude: [hook.yaml]\n>>>>>>> b\n"
+    assert [it.code for it in problems_of(tmp_path, main=main)] == ["conflict_marker"]
+
+
+def test_nothing_is_said_of_files_that_move_but_that_they_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A half of the one tree and a half of the other would be wrong in many ways."""
+    write_tree(tmp_path, main="version: 1\ninclude: ['*.d/*.yaml']\n", **{"w.d/a.yaml": "webhooks: {w: {}}\n"})
+    numbers = iter(range(10_000))
+
+    def settled(_snapshot: object) -> bool:
+        write_tree(tmp_path, **{"w.d/b.yaml": f"x-a: {next(numbers)}\n"})
+        return False
+
+    monkeypatch.setattr("hookd.config.snapshot.Snapshot.settled", settled)
+    assert [it.code for it in problems_of(tmp_path)] == ["unsettled"]

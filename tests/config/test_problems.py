@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from hookd.config.problems import CODES, ConfigInvalid, Problem, did_you_mean
 from hookd.core.config import Place
+from tests.config.trees import problems_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def at(line: int, column: int, file: str = "hookd.yaml") -> Place:
@@ -18,6 +24,17 @@ def test_problems_are_ordered_and_stand_once() -> None:
     invalid = ConfigInvalid([late, other, early, late])
     assert invalid.problems == (early, late, other)
     assert str(invalid) == "hookd.yaml:2:7: early\nhookd.yaml:9:1: late\nother.yaml:1:1: other"
+
+
+def test_a_mistyped_key_of_an_anchor_is_told_once(tmp_path: Path) -> None:
+    main = "version: 1\nx-slow: &slow\n  timout: 9s\nwebhooks:\n"
+    for name in ("a", "b", "c"):
+        main += f"  {name}: {{<<: *slow, url: 'https://example.com/', events: [x]}}\n"
+    problems = problems_of(tmp_path, main=main + "  d: {timout: 9s, url: 'https://example.com/', events: [x]}\n")
+    assert [(problem.code, problem.hint, problem.place.line, problem.place.column) for problem in problems] == [
+        ("unknown_key", "timeout", 3, 3),
+        ("unknown_key", "timeout", 8, 7),
+    ]
 
 
 @pytest.mark.parametrize(

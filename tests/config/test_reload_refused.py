@@ -57,13 +57,31 @@ async def test_a_mass_removal_waits_for_a_word(tmp_path: Path, logged: list[Muta
 async def test_a_mass_removal_is_applied_when_nobody_waits_any_more(tmp_path: Path) -> None:
     async with following(House(write_all(tmp_path, "x"))) as house:
         house.pending = frozenset({"h1"})
-        shutil.rmtree(tmp_path / "hooks")
+        for number in range(FILES):
+            (tmp_path / "hooks" / f"h{number}.yaml").write_text("webhooks: {}\n")
         with trio.fail_after(SOON):
             report = await house.reloader.reload()
         assert "leave no webhook at all" in report.problems[0].message
         house.pending = frozenset()
         with trio.fail_after(SOON):
             report = await house.reloader.reload()
+        assert (report.changed, report.problems, len(house.live.current.webhooks)) == (True, (), 0)
+
+
+async def test_a_tree_that_vanished_is_refused_also_when_nobody_waits(tmp_path: Path) -> None:
+    """What is sent meanwhile would be accepted, and go nowhere."""
+    async with following(House(write_all(tmp_path, "x"))) as house:
+        (tmp_path / "hooks").rename(tmp_path / "away")  # as when a disk is not mounted
+        with trio.fail_after(SOON):
+            report = await house.reloader.reload()
+        assert [problem.code for problem in report.problems] == ["mass_removal"]
+        assert f"{FILES} webhooks would go (h0, h1, h10, h11, h12, …)" in report.problems[0].message
+        assert (report.changed, len(house.live.current.webhooks), house.applied) == (False, FILES, [])
+        (tmp_path / "away").rename(tmp_path / "hooks")
+        await eventually(lambda: not house.reloader.last.problems)
+        shutil.rmtree(tmp_path / "hooks")
+        with trio.fail_after(SOON):
+            report = await house.reloader.reload(allow_removals=True)
         assert (report.changed, report.problems, len(house.live.current.webhooks)) == (True, (), 0)
 
 

@@ -78,6 +78,50 @@ async def test_a_volume_of_kubernetes_is_followed(tmp_path: Path) -> None:
         assert len(house.applied) == 3
 
 
+async def test_files_that_leave_a_volume_of_kubernetes_are_no_problem(tmp_path: Path) -> None:
+    """Their links, which a pattern matches, are taken down one by one when the volume is swapped already."""
+
+    def publish(number: int, names: list[str]) -> None:
+        files = {f"..v{number}__{name}.yaml": hook(name, f"n{number}") for name in names}
+        write_tree(tmp_path, **{f"..v{number}__hookd.yaml": "version: 1\ninclude: ['*.yaml']\n"}, **files)
+        (tmp_path / "..data_tmp").symlink_to(f"..v{number}")
+        (tmp_path / "..data_tmp").rename(tmp_path / "..data")
+
+    names = ["a", "b", "c", "d"]
+    publish(0, names)
+    for name in ("hookd", *names):
+        (tmp_path / f"{name}.yaml").symlink_to(f"..data/{name}.yaml")
+    async with following(House(tmp_path / "hookd.yaml")) as house:
+        publish(1, ["a"])
+        for name in ("b", "c", "d"):
+            await trio.sleep(0.35)  # so long that the files are quiet, and looked at
+            (tmp_path / f"{name}.yaml").unlink()
+        await house.runs("n1")
+        assert (house.rejected, house.notes) == ([], [{"n1"}])
+
+
+async def test_a_link_that_leads_nowhere_takes_no_webhook_away(tmp_path: Path) -> None:
+    write_tree(tmp_path, main=MAIN, hooks__a=hook("a"), shared__b=hook("b"))
+    (tmp_path / "hooks" / "b.yaml").symlink_to("../shared/b.yaml")
+    async with following(House(tmp_path / "hookd.yaml")) as house:
+        assert set(house.live.current.webhooks) == {"a", "b"}
+        (tmp_path / "shared").rename(tmp_path / "away")
+        with trio.fail_after(SOON):
+            report = await house.reloader.reload()
+        (problem,) = report.problems
+        assert (problem.code, problem.place.line) == ("missing_file", 2)
+        assert (
+            f"hooks/b.yaml is a link that leads nowhere: there is nothing at {tmp_path}/shared/b.yaml"
+            in problem.message
+        )
+        assert set(house.live.current.webhooks) == {"a", "b"}
+        # Nobody watches where it led to; until it leads somewhere again, it is looked for.
+        (tmp_path / "away").rename(tmp_path / "shared")
+        write_tree(tmp_path, shared__b=hook("b", "new"))
+        await house.until(lambda: house.live.current.webhooks["b"].name == "new")
+        assert len(house.rejected) == 1
+
+
 async def test_a_new_directory_full_of_files_is_applied_whole(tmp_path: Path) -> None:
     async with following(House(write_tree(tmp_path, main=MAIN, hooks__a=hook("a")))) as house:
         made = tmp_path / "made"
@@ -103,6 +147,29 @@ async def test_what_is_deleted_and_comes_back_within_a_moment_was_never_gone(tmp
         (tmp_path / "gone.yaml").rename(tmp_path / "hookd.yaml")
         await eventually(lambda: not house.reloader.last.problems)
         assert house.applied == []
+
+
+@pytest.mark.parametrize("name", ["hooks", "hooks.d"])
+async def test_a_directory_that_is_moved_away_and_back_is_noticed_both_times(tmp_path: Path, name: str) -> None:
+    """Nothing tells of it but its own name, and the kernel goes on watching what was moved away."""
+    main = f"version: 1\ninclude: ['{name}/**/*.yaml']\nwebhooks: {{b: {{url: 'https://example.com/', events: [a]}}}}\n"
+    async with following(House(write_tree(tmp_path, main=main, **{f"{name}__a.yaml": hook("a")}))) as house:
+        (tmp_path / name).rename(tmp_path / "away")
+        await house.until(lambda: set(house.live.current.webhooks) == {"b"})
+        await watched(house)
+        (tmp_path / "away").rename(tmp_path / name)
+        await house.until(lambda: set(house.live.current.webhooks) == {"a", "b"})
+        await watched(house)
+        write_tree(tmp_path, **{f"{name}__a.yaml": hook("c")})
+        await house.until(lambda: set(house.live.current.webhooks) == {"b", "c"})
+
+
+@pytest.mark.parametrize("name", ["made", "made.d", "v1.2"])
+async def test_a_directory_of_any_name_that_is_moved_in_is_noticed(tmp_path: Path, name: str) -> None:
+    async with following(House(write_tree(tmp_path, main=MAIN, hooks__a=hook("a")))) as house:
+        write_tree(tmp_path / "made", deep__n=hook("n"))
+        (tmp_path / "made").rename(tmp_path / "hooks" / name)
+        await house.until(lambda: set(house.live.current.webhooks) == {"a", "n"})
 
 
 async def test_a_tree_that_is_gone_and_comes_back_changed_is_applied(tmp_path: Path) -> None:

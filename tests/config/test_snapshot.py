@@ -11,6 +11,7 @@ import pytest
 
 from hookd.config.patterns import find_files, pattern_root
 from hookd.config.problems import ConfigInvalid
+from hookd.config.reading import read_file
 from hookd.config.snapshot import Snapshot, read_snapshot
 from hookd.config.text.strictyaml import parse_yaml
 from hookd.config.text.syntax import MAX_FILE_BYTES
@@ -18,6 +19,8 @@ from hookd.core.config import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from hookd.config.reading import Stamp
 
 
 def write(top: Path, files: dict[str, str]) -> Path:
@@ -217,10 +220,111 @@ def test_a_file_without_permission(tmp_path: Path) -> None:
     assert "cannot be read: Permission denied" in problem_of(main)
 
 
-def test_a_dangling_link_that_a_pattern_matches_is_no_file(tmp_path: Path) -> None:
-    main = write(tmp_path, {"hookd.yaml": "include: ['d/*.yaml']\n", "d/a.yaml": "a"})
-    (tmp_path / "d/b.yaml").symlink_to("nowhere")
+@pytest.mark.parametrize("entry", ["'d/*.yaml'", "'**/*.yaml'", "d/b.yaml", "'*/b*'", "nothing, '*/[b].yaml'"])
+def test_a_link_that_leads_nowhere_is_a_problem_also_if_a_pattern_matches_it(tmp_path: Path, entry: str) -> None:
+    """Passed over, it would take its webhooks away without a word."""
+    main = write(tmp_path, {"hookd.yaml": f"include: [{entry}]\n", "d/a.yaml": "a", "nothing": ""})
+    (tmp_path / "d/b.yaml").symlink_to("../e/c.yaml")
+    (tmp_path / "e").symlink_to("gone")
+    column = 20 if entry.startswith("nothing") else 11
+    assert problem_of(main) == (
+        f"missing_file {main}:1:{column}: {tmp_path}/d/b.yaml is a link that leads nowhere: there is nothing at "
+        f"{tmp_path}/gone/c.yaml"
+    )
+
+
+def test_two_links_to_the_same_nowhere_are_two_problems(tmp_path: Path) -> None:
+    main = write(tmp_path, {"hookd.yaml": "include: ['*.yaml']\n"})
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).symlink_to("nowhere")
+    assert problem_of(main).count("missing_file") == 2
+
+
+def test_a_link_on_the_way_is_a_problem_where_it_is_spelt_out(tmp_path: Path) -> None:
+    main = write(tmp_path, {"hookd.yaml": "include: ['current/*.yaml', 'c*/*.yaml', '**/*.yaml']\n"})
+    (tmp_path / "current").symlink_to("release-7")
+    assert problem_of(main) == (
+        f"missing_file {main}:1:11: {tmp_path}/current is a link that leads nowhere: there is nothing at "
+        f"{tmp_path}/release-7"
+    )
+    write(tmp_path, {"hookd.yaml": "include: ['c*/*.yaml', '**/*.yaml']\n"})
+    assert names(read_snapshot(main), tmp_path) == ["hookd.yaml"]
+
+
+def test_a_link_to_itself_is_a_problem_too(tmp_path: Path) -> None:
+    main = write(tmp_path, {"hookd.yaml": "include: ['*.yaml']\n"})
+    (tmp_path / "a.yaml").symlink_to("a.yaml")
+    assert "a.yaml cannot be read: Too many levels of symbolic links" in problem_of(main)
+
+
+def test_the_lock_of_an_editor_is_none(tmp_path: Path) -> None:
+    """Emacs makes such a link beside each file that has unsaved changes."""
+    main = write(tmp_path, {"hookd.yaml": "include: ['*.yaml', '.*.yaml', '**/*.yaml']\n", "d/a.yaml": "a"})
+    for name in (".#hookd.yaml", "d/.#a.yaml", "d/.hidden.yaml"):
+        (tmp_path / name).symlink_to("someone@somewhere.4711:1700000000")
     assert names(read_snapshot(main), tmp_path) == ["hookd.yaml", "d/a.yaml"]
+
+
+def test_a_link_whose_target_is_being_published_is_waited_for(tmp_path: Path) -> None:
+    main = write(tmp_path, {"hookd.yaml": "include: ['d/*.yaml']\n", "d/a.yaml": "a"})
+    (tmp_path / "d/b.yaml").symlink_to("../e/b.yaml")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 6:
+            write(tmp_path, {"e/b.yaml": "b"})
+
+    assert names(read_snapshot(main, pause=pause), tmp_path) == ["hookd.yaml", "d/a.yaml", "d/b.yaml"]
+    assert len(pauses) == 6
+
+
+def test_links_that_are_taken_down_after_what_they_led_to_are_no_problem(tmp_path: Path) -> None:
+    """As Kubernetes does: the directory is swapped, and then the links of files that are gone are removed."""
+    main = write(tmp_path, {"hookd.yaml": "include: ['d/*.yaml']\n", "d/a.yaml": "a"})
+    left = [tmp_path / f"d/{name}.yaml" for name in "bcde"]
+    for link in left:
+        link.symlink_to("..data/gone.yaml")
+
+    def pause(_seconds: float) -> None:
+        if left:
+            left.pop().unlink()
+
+    assert names(read_snapshot(main, pause=pause), tmp_path) == ["hookd.yaml", "d/a.yaml"]
+
+
+def test_what_is_missing_is_another_thing_each_time_is_motion(tmp_path: Path) -> None:
+    main = write(tmp_path, {"hookd.yaml": "include: ['d/*.yaml']\n"})
+    (tmp_path / "d").mkdir()
+    numbers = iter(range(1000))
+
+    def pause(_seconds: float) -> None:
+        for link in (tmp_path / "d").iterdir():
+            link.unlink()
+        (tmp_path / f"d/{next(numbers)}.yaml").symlink_to("nowhere")
+
+    pause(0)
+    with pytest.raises(ConfigInvalid) as caught:
+        read_snapshot(main, pause=pause)
+    assert [problem.code for problem in caught.value.problems] == ["unsettled"]
+
+
+def test_while_something_is_missing_nothing_else_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = write(tmp_path, {"hookd.yaml": "include: [a.yaml, gone.yaml]\n", "a.yaml": "a"})
+    asked: list[str] = []
+
+    def count(name: str) -> tuple[bytes, Stamp]:
+        asked.append(os.path.relpath(name, tmp_path))
+        return read_file(name)
+
+    monkeypatch.setattr("hookd.config.snapshot.read_file", count)
+    assert problem_of(main).startswith("missing_file")
+    assert asked == ["hookd.yaml", "a.yaml", "gone.yaml"] * 2
+
+
+def test_a_main_file_that_breaks_a_rule_of_ours_says_what_it_includes(tmp_path: Path) -> None:
+    main = write(tmp_path, {"hookd.yaml": "include: [a.yaml]\ninclude: [b.yaml]\n5: !x a\n", "a.yaml": "a"})
+    assert names(read_snapshot(main), tmp_path) == ["hookd.yaml", "a.yaml"]
 
 
 def test_a_huge_file_is_not_read_whole(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_definition_is_whole_and_in_the_words_of_the_yaml() -> None:
         "concurrency": 8,
         "ordered": False,
         "max_pending": 100_000,
-        "suspend_after": None,
+        "suspend_after": "never",
         "allow_networks": ["10.0.0.0/8"],
         "http2": False,
     }

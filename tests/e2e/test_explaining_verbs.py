@@ -372,6 +372,18 @@ def test_most_of_a_backlog_that_would_go_is_warned_of(daemon_of: Callable[..., D
     assert told["warning"].startswith("a reload will refuse this: it removes 11 of the 12 webhooks")
 
 
+def test_that_no_webhook_would_be_left_is_warned_of(daemon_of: Callable[..., Daemon], tmp_path: Path) -> None:
+    only = "webhooks: {only: {url: 'https://w.example/', events: [a], paused: true}}\n"
+    daemon = daemon_of(only).start()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    named = write_config(empty, "webhooks: {}\n")
+    assert diff(daemon, "--config", named)[1]["warning"] is None  # nobody waits
+    daemon.send({"type": "a"})
+    warning = diff(daemon, "--config", named)[1]["warning"]
+    assert "it removes 1 of the 1 webhooks that have pending deliveries, and leaves no webhook at all" in warning
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_diff_from_a_revision_needs_no_daemon_and_no_secrets(tmp_path: Path) -> None:
     def git(*words: str) -> None:

@@ -222,6 +222,27 @@ def test_a_mass_removal_is_refused_unless_it_is_meant(daemon_of: Callable[..., D
     assert daemon.stop() == 0
 
 
+def test_a_file_name_that_is_no_utf8_ends_nothing(daemon_of: Callable[..., Daemon], tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    tells = "webhooks:\n  one: {url: http://127.0.0.1:1/, events: [a, hookd.config.rejected], paused: true}\n"
+    daemon = daemon_of(f"include: [hooks/*.yaml]\n{tells}").start()
+    odd = hooks / os.fsdecode(b"\xff.yaml")
+    odd.write_text("webhooks: {two: {ulr: 'https://example.com/', events: [b]}}\n")
+    line = daemon.wait_line("config.rejected", code="unknown_key")
+    assert line["file"].endswith("\\udcff.yaml")
+    assert daemon.verb("reload")[0] == 78
+    assert daemon.verb("status")[0] == 1
+    assert daemon.send({"type": "a"})[0]["status"] == "accepted"
+    odd.write_text("webhooks: {two: {url: 'https://example.com/', events: [b]}}\n")
+    assert daemon.verb("reload")[0] == 0
+    for words in (["list"], ["show", "two", "--origins"], ["route", "--type", "b", "--running", "--explain"]):
+        code, out, err = daemon.verb(*words)
+        assert (code, err) == (0, "")
+        assert "two" in out
+    assert daemon.stop() == 0
+
+
 @pytest.mark.parametrize("limit", ["max_inotify_watches", "max_inotify_instances"])
 def test_without_watches_the_files_are_polled_and_that_is_said(daemon_of: Callable[..., Daemon], limit: str) -> None:
     """The limits are of a user namespace of its own, so nobody else's."""

@@ -30,7 +30,7 @@ from hookd.config.building.reuse import Kept
 from hookd.config.building.sheets import read_sheet
 from hookd.config.git import read_checkout
 from hookd.config.problems import ConfigInvalid, Problem
-from hookd.config.salvage import keep_certain, read_rest
+from hookd.config.salvage import find_unsure, keep_certain, read_rest
 from hookd.config.snapshot import Snapshot, read_snapshot
 from hookd.config.trim import give_back
 from hookd.core.config import Config, Place, Revision
@@ -154,13 +154,16 @@ def _load_again(main: Path, before: Loaded | Rejected | None, ahead: Ahead | Non
 
 def _add_main(main: Path, error: ConfigInvalid, work: _Work) -> ConfigInvalid:
     """Add what is wrong in the files that could be read to what kept the others from it: all problems at once."""
-    snapshot = read_rest(main)
-    if snapshot is None:
+    # What is seen of files that move is true of no moment, and would be told as if it stood there.
+    rest = None if all(problem.code == "unsettled" for problem in error.problems) else read_rest(main)
+    if rest is None:
         return error
+    snapshot, missing = rest
     try:
         work.load(snapshot, Shelf(snapshot), lambda: None, whole=False)
     except ConfigInvalid as more:
-        return ConfigInvalid([*error.problems, *more.problems], {**error.sources, **more.sources})
+        problems = [*error.problems, *missing, *more.problems]
+        return ConfigInvalid(problems, {**error.sources, **more.sources, **_sources(snapshot, missing)})
     return error
 
 
@@ -231,21 +234,20 @@ class _Work:
         """Make a Config. Not `whole`: a file is missing in the snapshot, so what it may solve is not told."""
         problems: list[Problem] = []
         sheets: list[Sheet] = []
-        torn = not whole
+        is_unread = not whole
         for name in (snapshot.main, *snapshot.included):
             give_way()
             try:
                 sheet = self._read(name, snapshot)
             except ConfigInvalid as error:
                 problems.extend(error.problems)
-                torn = True
+                is_unread = True
                 continue
             problems.extend(sheet.problems)
             sheets.append(sheet)
-            torn = torn or bool(sheet.flaws)
         try:
-            if torn:
-                problems += self._find_certain(snapshot, sheets, shelf, problems)
+            if is_unread or any(sheet.flaws for sheet in sheets):
+                problems += self._find_certain(snapshot, sheets, shelf, problems, whole=not is_unread)
                 silent = frozenset().union(*(sheet.silent for sheet in sheets))
                 problems = [problem for problem in problems if (problem.place, problem.code) not in silent]
                 self.kept = replace(self.kept, sheets={sheet.file: sheet for sheet in sheets})
@@ -285,15 +287,16 @@ class _Work:
         return config
 
     def _find_certain(
-        self, snapshot: Snapshot, sheets: list[Sheet], shelf: SchemaShelf, problems: list[Problem]
+        self, snapshot: Snapshot, sheets: list[Sheet], shelf: SchemaShelf, problems: list[Problem], *, whole: bool
     ) -> list[Problem]:
         """Put the files together that could be read; give what is wrong with them whatever the others say."""
         has_main = bool(sheets) and sheets[0].file == snapshot.main
         main = sheets[0] if has_main else read_sheet(b"", snapshot.main, "main")
         findings = Findings(problems)
-        parsed = Parsed(main=main, included=sheets[1:] if has_main else sheets, before=self.kept)
+        unsure = find_unsure(sheets, has_main=has_main, whole=whole)
+        parsed = Parsed(main=main, included=sheets[1:] if has_main else sheets, before=self.kept, unsure=unsure)
         build_config(parsed, shelf, lambda: Revision(hash=""), findings)
-        return keep_certain(findings.problems[len(problems) :], has_main=has_main, flawed=sheets)
+        return keep_certain(findings.problems[len(problems) :], unsure)
 
 
 def _sources(snapshot: Snapshot, problems: Iterable[Problem]) -> dict[str, str]:

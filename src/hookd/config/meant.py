@@ -13,7 +13,7 @@ import difflib
 import os
 import re
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hookd.config.building.values import ValueInvalid, parse_duration, parse_rate, parse_size
 from hookd.config.problems import did_you_mean
@@ -143,10 +143,31 @@ def meant_file(path: str) -> str | None:
 def tell_odd(text: str) -> str:
     """Say what about a text is probably not meant and cannot well be seen: `; …`, or an empty text."""
     if text[:1] in _OTHER_QUOTES and text:
-        return f"; {text[0]} (U+{ord(text[0]):04X}) is no quotation mark to YAML"
+        return tell_quote(text[0])
     if "${" in text:
         return "; there is no ${…} here, a value stands in the file as it is"
     return tell_hidden(text)
+
+
+def tell_quote(mark: str) -> str:
+    """Say of a quotation mark that it is none to YAML: `; …`."""
+    return f"; {mark} (U+{ord(mark):04X}) is no quotation mark to YAML"
+
+
+class Quoted(NamedTuple):
+    """What stands between quotation marks that are none to YAML, and the first of these."""
+
+    text: str
+    mark: str
+
+
+def meant_unquoted(text: str) -> Quoted | None:
+    """Give what stands between such quotation marks, or behind or before one; None: there are none."""
+    if text.isascii():
+        return None
+    meant = text.strip(_OTHER_QUOTES)
+    mark = next((each for each in (text[:1], text[-1:]) if each and each in _OTHER_QUOTES), "")
+    return Quoted(meant, mark) if meant != text else None
 
 
 def _guess_duration(text: str) -> str | None:

@@ -6,7 +6,9 @@ Rules of this module:
    are matched by a pattern that begins with a dot only: `.git`, editors' swap files and locks stay out.
 2. Symbolic links are followed, since configs are published through them; a directory is entered once however many
    links lead to it, so a loop of links ends. (`glob` of the standard library enters a loop forty times.)
-3. The result is sorted by path: the order of a directory is not the same on two machines.
+3. A link that leads nowhere is no file. It is listed as lost where its name is one that a file would be taken by, or
+   that a step of the pattern spells out; what `*` matches on the way to a file need not lead anywhere.
+4. The result is sorted by path: the order of a directory is not the same on two machines.
 """
 
 from __future__ import annotations
@@ -15,10 +17,14 @@ import os
 import re
 from fnmatch import translate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+#: What has the name of a file: one, a link to one, or a link that leads nowhere.
+Kind: TypeAlias = Literal["file", "link", "lost"]
+LOST: Final = "lost"
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -43,11 +49,11 @@ def find_files(directory: str, pattern: str) -> list[str]:
 
     A pattern that does not begin with `/` is relative to `directory`, whose own name may hold any characters.
     """
-    return list(list_files(directory, pattern))
+    return [path for path, kind in list_files(directory, pattern).items() if kind != LOST]
 
 
-def list_files(directory: str, pattern: str) -> dict[str, bool]:
-    """Give the files that match, as `find_files`, and of each whether its own name is a symbolic link."""
+def list_files(directory: str, pattern: str) -> dict[str, Kind]:
+    """Give the files that match, as `find_files`, and the links that lead nowhere, with what each of them is."""
     start, steps = _start(directory, pattern)
     return dict(sorted(_match(start, steps, set())))
 
@@ -57,7 +63,7 @@ def _start(directory: str, pattern: str) -> tuple[str, list[str]]:
     return ("/" if pattern.startswith("/") else directory), steps
 
 
-def _match(directory: str, steps: list[str], entered: set[tuple[int, ...]]) -> Iterator[tuple[str, bool]]:
+def _match(directory: str, steps: list[str], entered: set[tuple[int, ...]]) -> Iterator[tuple[str, Kind]]:
     if not steps:
         return
     step, rest = steps[0], steps[1:]
@@ -72,11 +78,12 @@ def _match(directory: str, steps: list[str], entered: set[tuple[int, ...]]) -> I
                 yield from _match(_join(directory, entry.name), steps, entered)
         return
     for path, found in _candidates(directory, step):
-        if rest:
-            if _is(found.is_dir):
-                yield from _match(path, rest, entered)
-        elif _is(found.is_file):
-            yield path, found.is_symlink()
+        if rest and _is(found.is_dir):
+            yield from _match(path, rest, entered)
+        elif not rest and _is(found.is_file):
+            yield path, "link" if found.is_symlink() else "file"
+        elif _is_meant(found.name, step, is_last=not rest) and _is_lost(path, found):
+            yield path, LOST
 
 
 def _candidates(directory: str, step: str) -> Iterator[tuple[str, os.DirEntry[str] | Path]]:
@@ -97,6 +104,15 @@ def _is(ask: Callable[[], bool]) -> bool:
         return ask()
     except OSError:  # a link that leads to itself, or through a directory that is closed to us
         return False
+
+
+def _is_meant(name: str, step: str, *, is_last: bool) -> bool:
+    """Whether what has this name is meant by a step of a pattern. `.#name.yaml` is how an editor locks `name.yaml`."""
+    return not is_pattern(step) or (is_last and not name.startswith("."))
+
+
+def _is_lost(path: str, found: os.DirEntry[str] | Path) -> bool:
+    return found.is_symlink() and not os.path.exists(path)  # noqa: PTH110  a text
 
 
 class RealPaths:

@@ -70,7 +70,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "bad_secret": "The secret has not the shape that its use asks for.",
         "bad_network": "This is not a network.",
         "bad_move": "`moved` names a webhook that it may not name.",
-        "mass_removal": "A reload would take away most of the webhooks that have pending deliveries.",
+        "mass_removal": "A reload would take away most of the webhooks that have pending deliveries, or all there are.",
         "impossible_path": "A path names what the schema of the event type does not allow.",
         "test_failed": "A test that stands in the config does not hold.",
         # warnings: it works, and is probably not meant
@@ -79,6 +79,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "foreign_template": "What looks like a template is none here, and is sent as it stands.",
         "foreign_operator": "What looks like a comparison is a text here, and is compared as it stands.",
         "foreign_tenant": "A `test_event` is of a tenant whose events the webhook is not given.",
+        "refused_test_event": "A `test_event` is one that would be refused.",
         "no_events": "An active webhook listens to nothing.",
         "inline_secret": "A secret stands in the file itself, and so in its history.",
         "secret_exposed": "Others than hookd can read or change a secret.",
@@ -136,8 +137,14 @@ class ConfigInvalid(Exception):  # noqa: N818  a fact about the files, not an er
 
 
 def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Give each problem once, ordered by file (files in the order in which they first came), line and column."""
-    unique = tuple(dict.fromkeys(problems))
+    """Give each problem once, ordered by file (files in the order in which they first came), line and column.
+
+    A key that does not belong is one slip at one place, however many webhooks an anchor carries it into.
+    """
+    slips: dict[object, Problem] = {}
+    for problem in problems:
+        slips.setdefault((problem.place, problem.severity) if problem.code == "unknown_key" else problem, problem)
+    unique = tuple(slips.values())
     files = {file: number for number, file in enumerate(dict.fromkeys(problem.place.file for problem in unique))}
     return tuple(sorted(unique, key=lambda it: (files[it.place.file], it.place.line, it.place.column)))
 

@@ -15,46 +15,25 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hookd.config.beside import give_way
-from hookd.config.meant import meant_file
-from hookd.config.patterns import RealPaths, is_pattern, list_files, pattern_root
+from hookd.config.listing import Listed, list_wanted, read_wanted, tell_unreadable
 from hookd.config.problems import ConfigInvalid, Problem
 from hookd.config.reading import Moved, read_file, stamp_of
-from hookd.config.text.strictyaml import parse_yaml
+from hookd.config.text.strictyaml import parse_anyway
 from hookd.core.config import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from hookd.config.listing import Wanted
     from hookd.config.reading import Stamp
-    from hookd.config.text.document import Document
 
 #: Tries, and the pause between two of them in seconds: a file that is being replaced is whole again within 1 s.
 _TRIES: Final = 20
 _PAUSE: Final = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What a main file asks for: entries of `include` and the managed directory, each with its place.
-
-    It is kept instead of the parsed file, which takes 60 times as much memory for as long as the config runs.
-    """
-
-    include: tuple[tuple[str, Place], ...] = ()
-    managed: tuple[str, Place] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """The files of a config other than the main one, by name, with the place that asks for each; where they lie."""
-
-    files: Mapping[str, Place]
-    roots: tuple[str, ...] = ()
 
 
 class Snapshot:
@@ -68,20 +47,20 @@ class Snapshot:
         main: str,
         files: Mapping[str, bytes],
         *,
-        wanted: _Wanted | None = None,
-        listed: _Listed | None = None,
+        wanted: Wanted | None = None,
+        listed: Listed | None = None,
         stamps: Mapping[str, Stamp] | None = None,
     ) -> None:
         self.main = main
         self._files = dict(files)
         self._wanted = wanted  # None: made in memory, and nothing on disk can differ from it
-        self._listed = listed or _Listed({name: Place(file=main) for name in files if name != main})
+        self._listed = listed or Listed({name: Place(file=main) for name in files if name != main})
         self._stamps = dict(stamps or {})
 
     @classmethod
     def of_copies(cls, main: str, files: Mapping[str, bytes], included: Iterable[str]) -> Snapshot:
         """Give a snapshot of files that were read at another time: nothing on disk can differ from it."""
-        return cls(main, files, listed=_Listed({name: Place(file=main) for name in included}))
+        return cls(main, files, listed=Listed({name: Place(file=main) for name in included}))
 
     def amended(self, root: str, changes: Mapping[str, bytes | None]) -> Snapshot:
         """Give the files as they are once files of the managed directory `root` are written so, or gone (None)."""
@@ -98,7 +77,7 @@ class Snapshot:
             self.main,
             {**files, **written},
             wanted=self._wanted,
-            listed=_Listed({**others, **dict(sorted(managed.items()))}, self._listed.roots),
+            listed=Listed({**others, **dict(sorted(managed.items()))}, self._listed.roots),
             stamps={name: stamp for name, stamp in self._stamps.items() if name not in changes},
         )
 
@@ -160,7 +139,7 @@ class Snapshot:
             try:
                 self._files[name], self._stamps[name] = read_file(name)
             except (Moved, OSError) as error:
-                raise ConfigInvalid([_unreadable(name, error, place)], self.sources) from None
+                raise ConfigInvalid([tell_unreadable(name, error, place)], self.sources) from None
         return self._files[name]
 
     def share(self, before: Mapping[str, bytes]) -> None:
@@ -175,7 +154,7 @@ class Snapshot:
 
         `seen` are the stamps of those that were given before, which are not given again; it is filled.
         """
-        listed = () if self._wanted is None else _list_files(self.main, self._wanted).files
+        listed = () if self._wanted is None else list_wanted(self.main, self._wanted).files
         for name in (self.main, *listed):
             stamp = stamp_of(name)
             if stamp is None or stamp == (seen.get(name) or self._stamps.get(name)):
@@ -198,7 +177,7 @@ class Snapshot:
 
     def settled(self) -> bool:
         """Whether the files on disk are still those that were read, and no other has come."""
-        if self._wanted is not None and [*_list_files(self.main, self._wanted).files] != [*self._listed.files]:
+        if self._wanted is not None and [*list_wanted(self.main, self._wanted).files] != [*self._listed.files]:
             return False
         return all(stamp_of(name) == stamp for name, stamp in self._stamps.items())
 
@@ -210,105 +189,75 @@ def read_snapshot(main: Path, *, pause: Callable[[float], None] = time.sleep, se
     files that never settle. What the files say is not looked at beyond `include` and `managed_dir`.
     Not `settled`: it is not asked whether they stand still, which the caller does before it believes anything.
     """
-    problems: tuple[Problem, ...] = ()
+    missed: _Unreadable | None = None
     for attempt in range(_TRIES):
         if attempt:
             pause(_PAUSE)
+        # A file that is not there may be on its way: nothing else is read again for as long as it stays away.
+        if missed is not None and missed.stays():
+            continue
         try:
             snapshot = _read_once(str(main))
         except Moved:
-            continue
+            missed = None
         except _Unreadable as error:
-            # It may be on its way: asked again for a moment, and told if it stays away.
-            if error.problems == problems and attempt >= _PATIENCE:
-                raise ConfigInvalid(problems, error.sources) from None
-            problems = error.problems
-            continue
-        if not settled or snapshot.settled():
-            return snapshot
+            if missed is not None and error.problems == missed.problems:
+                raise ConfigInvalid(error.problems, error.sources) from None
+            missed = error
+        else:
+            missed = None
+            if not settled or snapshot.settled():
+                return snapshot
     message = "the files of the config kept changing while they were read"
-    raise ConfigInvalid(problems or [Problem(Place(file=str(main)), message, "unsettled")])
+    raise ConfigInvalid([Problem(Place(file=str(main)), message, "unsettled")])
 
 
 #: For how many tries a file that is missing is waited for: git, editors and copies bring it back within milliseconds.
-_PATIENCE: Final = 4
+#: For a link that leads nowhere longer: who publishes a tree takes down links after what they lead to, one by one.
+_PATIENCE: Final = 3
+_PATIENCE_WITH_LINKS: Final = 12
 
 
 class _Unreadable(ConfigInvalid):
-    """A file cannot be read at this moment."""
+    """Files cannot be read at this moment. State: for how many tries more they are waited for."""
+
+    def __init__(self, problems: Iterable[Problem], names: Iterable[str], sources: Mapping[str, str]) -> None:
+        super().__init__(problems, sources)
+        self._seen = {name: _look_at(name) for name in names}
+        has_links = any(is_link for _, is_link in self._seen.values())
+        self._waits = _PATIENCE_WITH_LINKS if has_links else _PATIENCE
+
+    def stays(self) -> bool:
+        """Whether to wait for them still: none of them has come, or gone, or become another one."""
+        self._waits -= 1
+        return self._waits >= 0 and all(_look_at(name) == seen for name, seen in self._seen.items())
+
+
+def _look_at(name: str) -> tuple[Stamp | None, bool]:
+    """Give the stamp of what a name leads to, and whether it is a link."""
+    return stamp_of(name), Path(name).is_symlink()
 
 
 def _read_once(main: str) -> Snapshot:
     try:
         content, stamp = read_file(main)
     except FileNotFoundError:
-        raise _Unreadable([Problem(Place(file=main), f"there is no config at {main}", "missing_file")]) from None
+        problem = Problem(Place(file=main), f"there is no config at {main}", "missing_file")
+        raise _Unreadable([problem], [main], {}) from None
     except OSError as error:
-        raise _Unreadable([_unreadable(main, error, None)]) from None
-    document = parse_yaml(content, main)
-    wanted = _read_wanted(document)
-    listed = _list_files(main, wanted)
+        raise _Unreadable([tell_unreadable(main, error, None)], [main], {}) from None
+    # What else is wrong with it is told by the load, which knows how to go on from there.
+    document = parse_anyway(content, main)
+    wanted = read_wanted(document)
+    listed = list_wanted(main, wanted)
     files, stamps = {main: content}, {main: stamp}
-    problems: list[Problem] = []
+    problems: dict[str, Problem] = {}
     for name, place in listed.files.items():
         give_way()
         try:
             files[name], stamps[name] = read_file(name)
         except OSError as error:
-            problems.append(_unreadable(name, error, place))
+            problems[name] = tell_unreadable(name, error, place)
     if problems:
-        raise _Unreadable(problems, {main: document.text})
+        raise _Unreadable(problems.values(), problems, {main: document.text})
     return Snapshot(main, files, wanted=wanted, listed=listed, stamps=stamps)
-
-
-def _read_wanted(document: Document) -> _Wanted:
-    """Read what a main file asks for. Values of a wrong type are left to the check of the schema."""
-    value = document.value if isinstance(document.value, dict) else {}
-    include, managed = value.get("include"), value.get("managed_dir")
-    entries = enumerate(include if isinstance(include, list) else ())
-    return _Wanted(
-        tuple((it, document.place(("include", number))) for number, it in entries if isinstance(it, str) and it),
-        (managed, document.place(("managed_dir",))) if isinstance(managed, str) and managed else None,
-    )
-
-
-def _list_files(main: str, wanted: _Wanted) -> _Listed:
-    """List the files that are asked for, as they lie on disk now."""
-    directory = str(Path(main).parent)
-    files: dict[str, Place] = {}
-    roots: list[str] = []
-    paths = RealPaths()
-    seen = {paths.real(main)}
-
-    def take(names: Mapping[str, bool | None], place: Place) -> None:
-        for name, is_link in names.items():
-            real = paths.real(name, is_link=is_link)
-            if real not in seen:
-                seen.add(real)
-                files[name] = place
-
-    for entry, place in wanted.include:
-        roots.append(pattern_root(directory, entry))
-        # The path of one file is taken as it is: that it is not there is told, and not that nothing matched.
-        take(list_files(directory, entry) if is_pattern(entry) else {_beside(directory, entry): None}, place)
-    if wanted.managed is not None:
-        managed = _beside(directory, wanted.managed[0])
-        roots.append(managed)
-        take(list_files(managed, "*.yaml"), wanted.managed[1])
-    return _Listed(files, tuple(roots))
-
-
-def _beside(directory: str, path: str) -> str:
-    return str(Path(directory) / path)
-
-
-def _unreadable(name: str, error: OSError | Moved, place: Place | None) -> Problem:
-    if isinstance(error, Moved):
-        return Problem(place or Place(file=name), f"{name} changed while it was read", "unsettled")
-    if isinstance(error, FileNotFoundError):
-        return Problem(place or Place(file=name), f"there is no file at {name}", "missing_file", hint=meant_file(name))
-    if isinstance(error, IsADirectoryError):
-        message = f"{name} is a directory; `{name.rstrip('/')}/**/*.yaml` names the files in it"
-        return Problem(place or Place(file=name), message, "unreadable_file")
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return Problem(place or Place(file=name), f"{name} cannot be read: {reason}", "unreadable_file")

@@ -4,7 +4,7 @@ Rules of this module:
 
 1. It is whole: built-in values, defaults and profiles are in it, each under the key that would set it, and a quantity
    as the files write it (`5m`, not 300.0). So two definitions that do the same are written the same, whatever their
-   files look like. What is absent or empty is left out; `suspend_after: null` is kept, since it says "never".
+   files look like. What is absent or empty is left out.
 2. A reference is shown as it stands. A literal where a secret may stand goes through `mask`, and never gets out.
    A URL shows neither user info nor query, as everywhere.
 3. To compare what is masked, the mask itself tells whether two secrets are the same (`keyed_mask`): under a key that is
@@ -170,7 +170,7 @@ def write_definition(webhook: Webhook, mask: Callable[[str], str] = plain_mask) 
         "concurrency": webhook.concurrency,
         "ordered": webhook.ordered,
         "max_pending": webhook.max_pending,
-        "suspend_after": None if webhook.suspend_after is None else format_duration(webhook.suspend_after),
+        "suspend_after": "never" if webhook.suspend_after is None else format_duration(webhook.suspend_after),
         "allow_networks": [str(network) for network in webhook.allow_networks],
         "proxy": _write_proxy(webhook.proxy, mask),
         "http2": webhook.http2,
@@ -188,7 +188,7 @@ def write_definition(webhook: Webhook, mask: Callable[[str], str] = plain_mask) 
             for test in webhook.tests
         ],
     }
-    return _present(written, "suspend_after", "events")
+    return _present(written, "events")
 
 
 def write_trigger(trigger: Trigger) -> object:

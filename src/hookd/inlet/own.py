@@ -27,6 +27,7 @@ from hookd.core.instants import format_instant
 from hookd.core.model import Dead, Event
 from hookd.core.routing import EVERY_TENANT, OWN
 from hookd.core.wire import Incoming
+from hookd.logs import encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +48,6 @@ MOST_NAMED: Final = 10
 #: Problems of a config that one event names.
 MOST_PROBLEMS: Final = 20
 
-_encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -182,7 +182,7 @@ class OwnEvents:
     def _event(
         self, kind: str, webhook: str | None, tenant: str | None, at: int, data: Mapping[str, object]
     ) -> Incoming:
-        encoded = _encode(data)
+        encoded = encode_json(data)
         event = Event(
             id=self._new_id(),
             type=kind,

@@ -11,20 +11,21 @@ Rules of this module:
 from __future__ import annotations
 
 import os.path
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hookd.config.beside import give_way
 from hookd.config.building.daemonsection import build_daemon
 from hookd.config.building.merge import Profiles, Section, overlay
-from hookd.config.building.reader import Findings, Reader
+from hookd.config.building.reader import Certain, Findings, Reader
 from hookd.config.building.reuse import Kept
 from hookd.config.building.webhookset import WebhookSet
 from hookd.config.managing.managed import check_managed, managed_root
 from hookd.config.managing.tokens import check_tokens
 from hookd.config.problems import did_you_mean
 from hookd.config.schema.schemas import SchemaSet
+from hookd.config.text.document import ANY_KEY
 from hookd.core.config import Config, EventType, Move
 from hookd.core.routing import OWN, build_index, revise_index
 
@@ -37,17 +38,44 @@ if TYPE_CHECKING:
     from hookd.core.config import Revision, Webhook
     from hookd.core.daemonconfig import DaemonConfig
 
+#: What is said of the id of a webhook that is managed.
+_OF_IDS: Final = frozenset({"bad_name"})
+#: What is said of what is not in `daemon:`, or of what its tokens name.
+_OF_DAEMON: Final = frozenset({"missing_key", "exactly_one", "unknown_profile", "secret_for_tenants"})
+#: The steps to a definition of a webhook or a profile.
+_WHOLE: Final = 2
+
 #: What a section of the files holds under its names.
 _Entries = dict[str, tuple["Mapping[str, object]", Section]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """The parsed files of a config, the main file first, and what an earlier load has left."""
+    """The parsed files of a config, the main file first, and what an earlier load has left.
+
+    `unsure` are the sections of which something may stand where nobody could read it: what is not found in them may
+    well be there.
+    """
 
     main: Sheet
     included: Sequence[Sheet]
     before: Kept = field(default_factory=Kept)
+    unsure: frozenset[str] = frozenset()
+
+    @property
+    def doubtful_types(self) -> frozenset[str]:
+        """The event types that may be others than they were read."""
+        doubts = (doubt for sheet in self.sheets for doubt in sheet.doubts)
+        return frozenset(str(doubt[1]) for doubt in doubts if doubt[:1] == ("event_types",) and len(doubt) > 1)
+
+    @property
+    def may_change_ids(self) -> bool:
+        """Whether what an id asks for, the managed directory and the tenant, may be others than they were read."""
+        doubts = (doubt for sheet in self.sheets for doubt in sheet.doubts)
+        named = any(
+            doubt[0] == "managed_dir" or doubt[-1] == "tenant" or len(doubt) == _WHOLE for doubt in doubts if doubt
+        )
+        return named or not self.unsure.isdisjoint({"defaults", "profiles"})
 
     @property
     def sheets(self) -> tuple[Sheet, ...]:
@@ -81,9 +109,9 @@ def build_config(
         message = "`managed_git` commits what is written to `managed_dir`, and there is no `managed_dir`"
         findings.report(Section(parsed.main, ()).place(("managed_git",)), message, "missing_key")
     give_way()
-    check_managed(webhooks.values(), root, findings)
+    check_managed(webhooks.values(), root, Certain(findings, _OF_IDS) if parsed.may_change_ids else findings)
     names = (name for _, name, _ in _named(parsed, "profiles"))
-    check_tokens(daemon, names, made.try_profile, findings, managed_dir=root)
+    check_tokens(daemon, names, made.try_profile, _of_daemon(parsed.main, findings), managed_dir=root)
     give_way()
     old = before.index
     index = build_index(webhooks.values()) if old is None else revise_index(old, before.webhooks, webhooks)
@@ -110,8 +138,13 @@ def build_config(
 
 
 def _build_daemon(main: Sheet, findings: Findings) -> DaemonConfig:
-    value = main.section("daemon")
-    return build_daemon(Reader({} if value is None else value, Section(main, ("daemon",)), findings))
+    value, section = main.section("daemon"), Section(main, ("daemon",))
+    return build_daemon(Reader({} if value is None else value, section, _of_daemon(main, findings)))
+
+
+def _of_daemon(main: Sheet, findings: Findings) -> Findings:
+    """Give the findings about `daemon:`, which miss nothing in it if it is not known to the end."""
+    return Certain(findings, _OF_DAEMON) if main.doubtful(("daemon",)) else findings
 
 
 def _build_event_types(parsed: Parsed, schemas: SchemaSet, findings: Findings) -> dict[str, EventType]:
@@ -155,10 +188,12 @@ def _build_webhooks(
 def _open_webhooks(
     parsed: Parsed, event_types: Mapping[str, EventType], schemas: SchemaSet, findings: Findings
 ) -> WebhookSet:
-    written = parsed.main.section("defaults")
-    defaults = None if written is None else overlay(None, written, Section(parsed.main, ("defaults",)))
+    written, section = parsed.main.section("defaults"), Section(parsed.main, ("defaults",))
+    defaults = None if written is None else overlay(None, written, section)
+    if "defaults" in parsed.unsure:
+        defaults = replace(defaults or overlay(None, {}, section), doubts=frozenset({ANY_KEY}))
     profiles = Profiles(defaults, _entries(parsed, "profiles", "profile", findings), findings.add)
-    return WebhookSet(profiles, event_types, schemas, findings, parsed.before)
+    return WebhookSet(profiles, event_types, schemas, findings, parsed)
 
 
 def _list_webhooks(parsed: Parsed, findings: Findings) -> list[tuple[Sheet, list[str]]]:

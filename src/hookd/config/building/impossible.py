@@ -32,10 +32,17 @@ _CONNECTIVES: Final = frozenset({"any", "all", "not"})
 
 
 class PossiblePaths:
-    """Says of the paths of a webhook whether an event can have them; asked for each webhook of a config."""
+    """Says of the paths of a webhook whether an event can have them; asked for each webhook of a config.
 
-    def __init__(self, event_types: Mapping[str, EventType]) -> None:
+    Not `whole`: there may be other event types. `doubtful` are those that may have another schema.
+    """
+
+    def __init__(
+        self, event_types: Mapping[str, EventType], *, whole: bool = True, doubtful: frozenset[str] = frozenset()
+    ) -> None:
         self._types = event_types
+        self._whole = whole
+        self._doubtful = doubtful
         self._matched: dict[tuple[Trigger, ...], tuple[str, ...]] = {}
         self._known: dict[tuple[tuple[str, ...], Steps], bool] = {}
 
@@ -62,11 +69,13 @@ class PossiblePaths:
             prefixes = tuple(pattern[:-1] for pattern in active if pattern.endswith("*"))
             own = any(pattern.startswith(OWN) for pattern in active)
             names = () if own else [name for name in self._types if name in exact or name.startswith(prefixes)]
+            if not self._whole and (prefixes or not exact.issubset(self._types)):
+                names = ()
             self._matched[triggers] = tuple(names)
         return self._matched[triggers]
 
     def _shape(self, name: str) -> Shape | None:
-        validator = self._types[name].validator
+        validator = None if name in self._doubtful else self._types[name].validator
         return validator.shape if isinstance(validator, CompiledSchema) else None
 
     def _is_possible(self, types: tuple[str, ...], path: Path) -> bool:

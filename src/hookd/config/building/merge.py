@@ -14,10 +14,11 @@ Rules of this module:
 from __future__ import annotations
 
 import os.path
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from hookd.config.problems import Problem, did_you_mean
+from hookd.config.text.document import ANY_KEY, NO_DOUBT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,6 +63,9 @@ class Places(Protocol):
     def directory(self, path: Path) -> str:
         """Give the directory of the file that holds a value: relative paths in it start there."""
 
+    def doubtful(self, path: Path) -> frozenset[str]:
+        """Give the keys of a mapping of which the value may be another one; `*` if any key may come."""
+
 
 class WrittenFile(Protocol):
     """A parsed file, of which parts are merged. Paths are from its top."""
@@ -78,6 +82,9 @@ class WrittenFile(Protocol):
 
     def place_within(self, path: Path, mark: str, number: int) -> Place:
         """Give where in a text its `mark` of this number stands, counted from 0."""
+
+    def doubtful(self, path: Path) -> frozenset[str]:
+        """Give the keys of the mapping at a path of which the value may be another one; `*` if any key may come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,10 @@ class Section:
         """Give the directory of the file."""
         return _directory_of(self.document.file)
 
+    def doubtful(self, path: Path) -> frozenset[str]:
+        """Give the keys of a mapping that are in doubt."""
+        return self.document.doubtful(self.at + path)
+
     def inner(self, *steps: str | int) -> Section:
         """Give a part of this part."""
         return Section(self.document, self.at + steps)
@@ -117,12 +128,20 @@ class Merged:
     """A merged definition. `origins` says of the paths where a layer begins which section they came from.
 
     `complete` is False when a profile that it builds on is not there, so that what is missing is no second problem.
+    `doubts` are the keys of which the value may be another one once a flaw of a file is mended, `*` if any may come.
     """
 
     value: Mapping[str, object]
     home: Section
     origins: Mapping[Path, Section]
     complete: bool = True
+    doubts: frozenset[str] = NO_DOUBT
+
+    def says(self, key: str) -> bool:
+        """Whether the definition itself, and no layer below it, says what the value of a key is, beyond doubt."""
+        said = self.origins.get((key,))
+        is_own = said is not None and said.document is self.home.document and said.at[:-1] == self.home.at
+        return is_own and self.home.doubtful(()).isdisjoint({ANY_KEY, key})
 
     def place(self, path: Path) -> Place:
         """Give where a value stands; what is nowhere would stand in the definition itself."""
@@ -143,6 +162,11 @@ class Merged:
         """Give the directory of the file that a value came from."""
         return self.origin(path)[0].directory(())
 
+    def doubtful(self, path: Path) -> frozenset[str]:
+        """Give the keys of a mapping that are in doubt where it came from."""
+        section, rest = self.origin(path)
+        return section.doubtful(rest)
+
     def origin(self, path: Path) -> tuple[Section, Path]:
         """Give the section that a value came from, and where in it the value stands."""
         for length in range(len(path), 0, -1):
@@ -157,7 +181,10 @@ def overlay(under: Merged | None, value: Mapping[str, object], section: Section,
     origins: dict[Path, Section] = {} if under is None else dict(under.origins)
     layer = {key: inner for key, inner in value.items() if key != without} if without in value else value
     merged = _lay({} if under is None else under.value, layer, (), section, origins)
-    return Merged(merged, section, origins, complete=under is None or under.complete)
+    doubts = section.doubtful(())
+    if under is None:
+        return Merged(merged, section, origins, doubts=doubts)
+    return Merged(merged, section, origins, complete=under.complete, doubts=under.doubts | doubts)
 
 
 def _lay(
@@ -260,7 +287,7 @@ class Profiles:
         else:
             under, complete = self.under(value, section)
         laid = overlay(under or self._defaults, value, section, without="profile")
-        result = Merged(laid.value, laid.home, laid.origins, complete=complete)
+        result = replace(laid, complete=complete)
         self._merged[name] = result
         return result
 
@@ -269,4 +296,4 @@ def merge_webhook(profiles: Profiles, value: Mapping[str, object], section: Sect
     """Give a webhook's whole definition."""
     under, complete = profiles.under(value, section)
     laid = overlay(under, value, section)
-    return Merged(laid.value, laid.home, laid.origins, complete=complete)
+    return laid if laid.complete is complete else replace(laid, complete=complete)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MAY_COME: Final = frozenset({"missing_key", "exactly_one", "undeclared_secret", "impossible_path"})
+#: The codes of what a part that is missing in a definition may solve.
+MAY_COME: Final = frozenset({"missing_key", "exactly_one", "undeclared_secret", "impossible_path"})
 _KINDS: Final = {kind.value: kind for kind in ReferenceKind}
 
 
@@ -68,14 +69,18 @@ class Findings:
 
 
 class Certain(Findings):
-    """The findings about a definition of which a part is missing: what that part may bring is not missed."""
+    """The findings about a definition of which a part is missing: what that part may bring is not missed.
 
-    def __init__(self, findings: Findings) -> None:
+    `may_come` are the codes of the problems that it may solve.
+    """
+
+    def __init__(self, findings: Findings, may_come: frozenset[str] = MAY_COME) -> None:
         self._all = findings
+        self._may_come = may_come
 
     def add(self, problem: Problem) -> None:
         """Take a problem, unless what is missing may solve it."""
-        if problem.code not in _MAY_COME:
+        if problem.code not in self._may_come:
             self._all.add(problem)
 
     def has_spoken(self, place: Place) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from hookd.config.beside import give_way
 from hookd.config.check import check_document
+from hookd.config.text.document import find_doubtful
 from hookd.config.text.strictyaml import parse_anyway
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Sheet:
     """A parsed file: `file` is what its places call it, `content` its bytes, `problems` what the check said of it.
 
     `flaws`, which are among the problems, are those in spite of which the file was read on; `silent` is what only
-    follows from them.
+    follows from them, and `doubts` are the paths at which they leave something out.
 
     `ids` are the keys under `webhooks:`, `rest` the values of all other sections. Made by `read_sheet`. Several loads
     may share one, if only one of them is at work.
@@ -48,6 +49,7 @@ class Sheet:
         "_rest_places",
         "_webhooks",
         "content",
+        "doubts",
         "file",
         "flaws",
         "ids",
@@ -63,6 +65,7 @@ class Sheet:
         self.kind = kind
         self.flaws = document.flaws
         self.silent = document.silent
+        self.doubts = document.doubts
         self.problems: tuple[Problem, ...] = (*document.flaws, *check_document(document, kind))
         value = document.value if isinstance(document.value, dict) else {}
         self.rest: Mapping[str, object] = {key: inner for key, inner in value.items() if key != _WEBHOOKS}
@@ -100,6 +103,10 @@ class Sheet:
     def place_within(self, path: Path, mark: str, number: int) -> Place:
         """Give where in the text at `path` its `mark` of this number stands, counted from 0; else as `place`."""
         return self._open().place_within(path, mark, number)
+
+    def doubtful(self, path: Path) -> frozenset[str]:
+        """Give the keys of the mapping at a path of which the value may be another one; `*` if any key may come."""
+        return find_doubtful(self.doubts, path)
 
     def shed(self) -> None:
         """Free what can be parsed again."""

@@ -5,7 +5,7 @@ Rules of this module:
 1. A webhook needs a `url` and `events`; all else has a default, which stands in `core.config`.
 2. A pattern that can match nothing is a mistake: with a catalogue every pattern must match a type of it, or one of
    hookd's own. Without a catalogue any type may come.
-3. null in place of `suspend_after` takes the built-in value away too: such a webhook is never suspended for failing.
+3. `suspend_after: never`, or null, takes the built-in value away too: such a webhook is never suspended for failing.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from hookd.config.building.outgoing import build_outgoing, hash_json
-from hookd.config.building.reader import Certain, Reader
+from hookd.config.building.reader import MAY_COME, Certain, Reader
 from hookd.config.building.values import parse_duration, parse_rate
+from hookd.config.meant import meant_unquoted, tell_quote
 from hookd.config.problems import did_you_mean
+from hookd.config.text.document import ANY_KEY, NO_DOUBT
 from hookd.config.text.hidden import tell_hidden
 from hookd.core.attributes import find_fault
 from hookd.core.config import STANDARD_SCHEDULE, RetryPolicy, Trigger, Webhook, WebhookTest
@@ -25,7 +27,7 @@ from hookd.core.filters import FilterInvalid
 from hookd.core.routing import OWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from hookd.config.building.impossible import PossiblePaths
     from hookd.config.building.merge import Merged
@@ -50,12 +52,19 @@ _LEAST_STATUS: Final = 100
 _MOST_STATUS: Final = 599
 _SUCCESS: Final = range(200, 300)
 
+#: What another value of a key may solve: the event types that a path is judged by, the secrets that there are, and
+#: keys whose parts may come from several layers.
+_SOLVED_BY: Final = {"events": "impossible_path", "secrets": "undeclared_secret"}
+_WITH_PARTS: Final = frozenset({"url", "secrets", "headers", "auth", "sign", "tls", "proxy", "tests"})
+_OF_PARTS: Final = frozenset({"missing_key", "exactly_one"})
+
 
 class Patterns:
-    """Says of a pattern whether it can match; asked once for each pattern."""
+    """Says of a pattern whether it can match; asked once for each pattern. Not `whole`: there may be other types."""
 
-    def __init__(self, types: Iterable[str]) -> None:
+    def __init__(self, types: Iterable[str], *, whole: bool = True) -> None:
         self._types = sorted(types)
+        self._whole = whole
         self._known: dict[str, bool] = {}
 
     def can_match(self, pattern: str) -> bool:
@@ -66,13 +75,27 @@ class Patterns:
             self._known[pattern] = self._find(pattern)
         return self._known[pattern]
 
+    def holds(self, pattern: str) -> bool:
+        """Whether a type that is known matches; an empty catalogue has none."""
+        return self._matches(pattern, self._types)
+
+    def mend(self, pattern: str) -> str | None:
+        """Give a pattern itself if it can match, else the event type that it was probably meant to be."""
+        is_good = bool(pattern) and "*" not in pattern[:-1] and self.can_match(pattern)
+        return pattern if is_good else self.nearest(pattern)
+
     def nearest(self, pattern: str) -> str | None:
         """Give the event type that a pattern was probably meant to be."""
         return did_you_mean(pattern.removesuffix("*"), (*self._types, *OWN_TYPES))
 
     def _find(self, pattern: str) -> bool:
         # A prefix must name hookd's own types to match them; see `core.routing`.
-        types = OWN_TYPES if pattern.startswith(OWN) else self._types
+        own = pattern.startswith(OWN)
+        if not own and not self._whole:
+            return True
+        return self._matches(pattern, OWN_TYPES if own else self._types)
+
+    def _matches(self, pattern: str, types: Sequence[str]) -> bool:
         if not pattern.endswith("*"):
             return pattern in types
         prefix = pattern[:-1]
@@ -94,9 +117,11 @@ class WebhookBuilder:
 
     def build(self, name: str, merged: Merged, place: Place) -> Webhook:
         """Build one webhook. `place` is that of its id. Problems go to the findings; the result is then of no use."""
-        reader = Reader(merged.value, merged, self._findings if merged.complete else Certain(self._findings))
-        for key in ("url", "events") if merged.complete else ():
-            if reader.find(key) is None and not self._findings.misspelt(key, place.file):
+        may_come = _find_what_may_come(merged)
+        reader = Reader(merged.value, merged, Certain(self._findings, may_come) if may_come else self._findings)
+        for key in ("url", "events") if merged.complete and ANY_KEY not in merged.doubts else ():
+            absent = reader.find(key) is None and key not in merged.doubts
+            if absent and not self._findings.misspelt(key, place.file):
                 at = merged.home.key_place((key,))  # that of the id, unless the key stands there and has no value
                 empty = "; nothing stands behind it" if at != place else ""
                 self._findings.report(at, f"the webhook `{name}` needs `{key}`{empty}", "missing_key")
@@ -133,7 +158,12 @@ class WebhookBuilder:
             if pattern is None:
                 continue
             active = not isinstance(entry, dict) or reader.boolean("events", index, "active", default=True)
-            if not pattern or "*" in pattern[:-1]:
+            quoted = meant_unquoted(pattern)
+            if quoted is not None and not self._patterns.holds(pattern):
+                # Also without a catalogue: no producer puts its types in quotes.
+                message = f"no event type matches `{pattern}`{tell_quote(quoted.mark)}"
+                reader.refuse(at, message, "unknown_event_type", hint=self._patterns.mend(quoted.text))
+            elif not pattern or "*" in pattern[:-1]:
                 reader.refuse(at, "a pattern is an event type, or the beginning of some with `*` at the end")
             elif pattern in triggers:
                 also = reader.places.place(triggers[pattern][1])
@@ -146,9 +176,20 @@ class WebhookBuilder:
         return self._shared.value(tuple(trigger for trigger, _ in triggers.values()))
 
 
+def _find_what_may_come(merged: Merged) -> frozenset[str]:
+    """Give the codes of the problems of a definition that a part of it, which is missing or in doubt, may solve."""
+    if not merged.doubts and merged.complete:
+        return NO_DOUBT
+    if not merged.complete or ANY_KEY in merged.doubts:
+        # No layer below can take away event types that a webhook itself names.
+        return MAY_COME - {"impossible_path"} if merged.says("events") else MAY_COME
+    codes = {_SOLVED_BY[key] for key in merged.doubts if key in _SOLVED_BY}
+    return frozenset(codes | _OF_PARTS) if merged.doubts & _WITH_PARTS else frozenset(codes)
+
+
 def is_never(value: Mapping[str, object], key: str) -> bool:
-    """Whether null was written for a key whose built-in value null takes away."""
-    return key in value and value[key] is None
+    """Whether `never`, or null, was written for a key whose built-in value that takes away."""
+    return key in value and value[key] in (None, "never")
 
 
 def _build_filter(reader: Reader, shared: Shared) -> Filter | None:
@@ -160,7 +201,8 @@ def _build_filter(reader: Reader, shared: Shared) -> Filter | None:
     except FilterInvalid as error:
         for at, message in error.problems:
             # At the key: a path or an operator stands there, and what it is compared with beside it.
-            reader.findings.report(reader.places.key_place(("filter", *at)), message, "bad_filter")
+            if not reader.places.doubtful(("filter", *at)):
+                reader.findings.report(reader.places.key_place(("filter", *at)), message, "bad_filter")
         return None
 
 

@@ -17,17 +17,20 @@ from hookd.config.building.merge import Section, merge_webhook
 from hookd.config.building.reader import Certain, Findings, Reader
 from hookd.config.building.reuse import Built, hash_catalogue, hash_ground
 from hookd.config.building.webhooks import Patterns, WebhookBuilder
+from hookd.config.text.document import ANY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from hookd.config.building.build import Parsed
     from hookd.config.building.merge import Merged, Profiles
-    from hookd.config.building.reuse import Kept
     from hookd.config.building.sheets import Sheet
     from hookd.config.schema.schemas import SchemaSet
     from hookd.core.config import EventType, Place, Webhook
 
 _SCHEMA = ("body", "schema")
+#: Where a profile may bring a secret into a request.
+_WITH_SECRETS = frozenset({ANY_KEY, "auth", "headers", "body", "secrets"})
 
 
 class WebhookSet:
@@ -39,8 +42,11 @@ class WebhookSet:
         event_types: Mapping[str, EventType],
         schemas: SchemaSet,
         findings: Findings,
-        before: Kept,
+        parsed: Parsed,
     ) -> None:
+        before = parsed.before
+        whole = "event_types" not in parsed.unsure
+        possible = PossiblePaths(event_types, whole=whole, doubtful=parsed.doubtful_types)
         self.webhooks: dict[str, Webhook] = {}
         self.built: dict[str, Built] = {}
         self._profiles = profiles
@@ -48,9 +54,7 @@ class WebhookSet:
         self._findings = findings
         self._before = before.built
         self._shared = before.shared
-        self._builder = WebhookBuilder(
-            Patterns(event_types), PossiblePaths(event_types), schemas, before.shared, findings
-        )
+        self._builder = WebhookBuilder(Patterns(event_types, whole=whole), possible, schemas, before.shared, findings)
         self._catalogue = hash_catalogue(event_types)
         self._grounds: dict[str | None, str | None] = {}
 
@@ -69,7 +73,7 @@ class WebhookSet:
         self._shared.forget()
 
     def try_profile(self, profile: str) -> Webhook | None:
-        """Give what a webhook that adds nothing to a profile would be; None if not all of the profile is there.
+        """Give what a webhook that adds nothing to a profile would be; None if not all of the profile is known.
 
         What is wrong with the profile goes to the findings, unless a webhook of it has told that.
         """
@@ -83,7 +87,7 @@ class WebhookSet:
         for problem in found.problems:
             if problem not in told:
                 self._findings.add(problem)
-        return webhook
+        return webhook if merged.doubts.isdisjoint(_WITH_SECRETS) else None
 
     def _holds(self, built: Built) -> bool:
         if built.ground != self._ground(built.profile):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from hookd.config.patterns import find_files, is_pattern
 from hookd.config.problems import ConfigInvalid, Problem
-from hookd.config.text.strictyaml import parse_yaml
+from hookd.config.text.strictyaml import parse_anyway, parse_yaml
 from hookd.config.text.written import Use, find_texts
 from hookd.core.addresses import TargetInvalid, denied, parse_target, tells_secret
 from hookd.core.routing import tenant_allows
@@ -158,7 +158,7 @@ def parse_files(snapshot: Snapshot) -> Iterator[Document]:
     """Parse the main and the included files of a snapshot, those that can be."""
     for name in (snapshot.main, *snapshot.included):
         try:
-            yield parse_yaml(snapshot.files[name], name)
+            yield parse_anyway(snapshot.files[name], name)
         except ConfigInvalid:
             continue
 

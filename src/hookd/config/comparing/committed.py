@@ -166,6 +166,11 @@ def _lay_out(folder: str, top: str, entries: Sequence[_Entry]) -> None:
     for entry, content in zip(entries, contents, strict=True):
         if entry.mode == _LINK:
             _make_link(folder, entry.path, os.fsdecode(content))
+    for entry in entries:
+        # What it leads to is not in git, like what lies outside: no commit can tell what that was.
+        place = Path(folder, entry.path)
+        if entry.mode == _LINK and place.is_symlink() and not os.path.exists(place):  # noqa: PTH110  a loop is no error of it
+            place.unlink()
 
 
 def _make_link(folder: str, path: str, target: str) -> None:

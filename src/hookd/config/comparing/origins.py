@@ -73,6 +73,10 @@ class Origins:
             return self._webhooks[webhook][1].key_place(())
         return merged.key_place(path)
 
+    def value_place(self, webhook: str, path: Path) -> Place:
+        """Give where the value at a path of a definition stands, or the nearest around it."""
+        return self._merge(webhook).place(path)
+
     def value(self, webhook: str, path: Path) -> object:
         """Give what is written at a path of a merged definition; None if nothing is."""
         value: object = self._merge(webhook).value

@@ -6,8 +6,9 @@ Rules of this module:
 2. It is refused to remove at least `MOST` of them and more than half, or to leave no webhook at all. Whoever means it
    says so: `hookd reload --allow-removals`.
 3. A webhook that is moved to another id is not removed.
-4. A managed directory that is no longer there was not emptied by anybody who manages webhooks: what stood in it is not
-   removed, whoever waits.
+4. A tree of which every file with a webhook is gone has vanished, and a managed directory that is no longer there was
+   not emptied by anybody who manages webhooks: what stood in them is not removed, whoever waits. What comes in would
+   be accepted, and go nowhere.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ async def judge_removals(
     old: Config, new: Config, pending: Callable[[], Awaitable[Collection[str]]], main: str
 ) -> Problem | None:
     """Give the problem that `new` would remove too much, or None. Who has pending deliveries is asked if it matters."""
-    vanished = find_vanished(old, new)
+    vanished = find_vanished(old, new) or find_vanished_tree(old, new, main)
     if vanished is not None or not may_be_mass_removal(old, new):
         return vanished
     return find_mass_removal(old, new, await pending(), main)
@@ -43,7 +44,7 @@ def find_vanished(old: Config, new: Config) -> Problem | None:
     root = old.managed_dir
     if root is None or new.managed_dir != root or os.path.isdir(root):  # noqa: PTH112  a text, as in the snapshot
         return None
-    lost = [name for name in find_removed(old, new) if old.webhooks[name].place.file.startswith(f"{root}/")]
+    lost = [name for name in find_removed(old, new) if _is_managed(old, name)]
     if not lost:
         return None
     message = (
@@ -51,6 +52,31 @@ def find_vanished(old: Config, new: Config) -> Problem | None:
         " not applied; if it is meant: hookd reload --allow-removals"
     )
     return Problem(Place(file=root), message, "mass_removal")
+
+
+def find_vanished_tree(old: Config, new: Config, main: str) -> Problem | None:
+    """Give the problem that none of the files is there any more in which webhooks stood, or None.
+
+    Files that are there and hold no webhooks are an edit. What stands in the managed directory is another matter.
+    """
+    lost = sorted(name for name in find_removed(old, new) if not _is_managed(old, name))
+    files = sorted({old.webhooks[name].place.file for name in lost})
+    # Who has webhooks left has a tree; and nobody asks the disk when somebody only takes a webhook out of a file.
+    if not lost or any(not _is_managed(new, name) for name in new.webhooks):
+        return None
+    if any(os.path.exists(file) for file in files):  # noqa: PTH110  a text
+        return None
+    named = ", ".join(lost[:_NAMED]) + (", …" if len(lost) > _NAMED else "")
+    message = (
+        f"every file in which webhooks stood is gone, and with them {len(lost)} webhook{'s' * (len(lost) > 1)} would go"
+        f" ({named}), so it is not applied; if it is meant: hookd reload --allow-removals"
+    )
+    return Problem(Place(file=main), message, "mass_removal")
+
+
+def _is_managed(config: Config, name: str) -> bool:
+    root = config.managed_dir
+    return root is not None and config.webhooks[name].place.file.startswith(f"{root}/")
 
 
 def find_removed(old: Config, new: Config) -> frozenset[str]:

@@ -32,7 +32,7 @@ from hookd.config.beside import beside_others, give_way
 from hookd.config.git import find_git_directory, list_heads
 from hookd.config.patterns import RealPaths, is_pattern, pattern_root
 from hookd.config.problems import ConfigInvalid
-from hookd.config.text.strictyaml import parse_yaml
+from hookd.config.text.strictyaml import parse_anyway
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -58,6 +58,7 @@ _FLOOD: Final = 1000
 #: What the backend says when the kernel has no watches or no instances left, which trying again does not mend.
 _NOTHING_LEFT: Final = ("watch limit", "os error 24", "os error 28")
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json", ""})
+_ADDED: Final = 1  # watchfiles.Change.added
 _MODIFIED: Final = 2  # watchfiles.Change.modified
 
 
@@ -79,7 +80,8 @@ class WatchPlan:
 
     def counts(self, path: str) -> bool:
         """Whether an event at this path may mean a change of the config."""
-        if path in self.names:
+        # A directory that goes away or comes back is told by its own name, which may be any: `webhooks.d`.
+        if path in self.names or path in self.directories:
             return True
         directory, _, name = path.rpartition("/")
         if directory not in self.directories:
@@ -91,10 +93,15 @@ class WatchPlan:
         """Whether an event, its kind and its path, may mean a change of the config."""
         kind, path = event
         if not self.counts(path):
-            return False
+            return kind == _ADDED and self._is_new_directory(path)
         # What has no suffix is a directory or a link, and these come and go. What is written to is somebody's log.
         written = kind == _MODIFIED and path not in self.names and "." not in path.rpartition("/")[2]
         return not written or self.bare or os.path.isdir(path)  # noqa: PTH112  a text
+
+    def _is_new_directory(self, path: str) -> bool:
+        """Whether a directory of any name (`v1.2`) stands now where there may be files of the config below it."""
+        directory, _, name = path.rpartition("/")
+        return directory in self.directories and not name.startswith(".") and os.path.isdir(path)  # noqa: PTH112  a text
 
 
 @beside_others()
@@ -190,7 +197,7 @@ def _pattern_directories(main: str, snapshot: Snapshot | None) -> Iterator[str]:
 def _read_main(content: bytes) -> tuple[tuple[str, ...], str | None]:
     """Give the patterns of `include` and the managed directory, as a main file names them."""
     try:
-        value = parse_yaml(content, "").value
+        value = parse_anyway(content, "").value
     except ConfigInvalid:
         return (), None
     include = value.get("include") if isinstance(value, dict) else None

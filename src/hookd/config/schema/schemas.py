@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast
 
 import jsonschema_rs
-from jsonschema import validators
 
 from hookd.config.problems import ConfigInvalid, Problem, did_you_mean
 from hookd.config.schema import faults
@@ -241,6 +240,8 @@ class SchemaSet:
         value = file.value
         if isinstance(value, bool):
             return
+        from jsonschema import validators  # takes 60 ms, which a config without schemas need not wait for
+
         draft = value.get("$schema", _DEFAULT_DRAFT)
         judge = validators.validator_for({"$schema": str(draft)}, default=validators.Draft202012Validator)
         if judge is validators.Draft202012Validator and str(draft).rstrip("#") != _DEFAULT_DRAFT:

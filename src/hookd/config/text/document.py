@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 Path: TypeAlias = "tuple[str | int, ...]"
 Entries: TypeAlias = "dict[str, tuple[Node, Node]]"
 
+#: What `doubtful` gives of a mapping to which any key may come, and of one that is just as it was read.
+ANY_KEY: Final = "*"
+NO_DOUBT: Final[frozenset[str]] = frozenset()
+
 #: Marks in a text are searched for from the first on, each time.
 _MOST_MARKS: Final = 200
 
@@ -29,7 +33,7 @@ _MOST_MARKS: Final = 200
 class Document:
     """A parsed file: `value` is made of dict, list, str, int, float, bool and None, and paths into it have places."""
 
-    __slots__ = ("_entries", "_root", "file", "flaws", "silent", "text", "value")
+    __slots__ = ("_entries", "_root", "doubts", "file", "flaws", "silent", "text", "value")
 
     def __init__(self, file: str, text: str, value: Any, root: Node | None, entries: dict[int, Entries]) -> None:
         self.file = file
@@ -38,6 +42,8 @@ class Document:
         #: What is wrong with the file though it can be read, and the codes that only follow from it, with their places.
         self.flaws: tuple[Problem, ...] = ()
         self.silent: frozenset[tuple[Place, str]] = frozenset()
+        #: The paths at which they leave something out, so that more may stand there, or something else.
+        self.doubts: tuple[Path, ...] = ()
         self._root = root
         self._entries = entries
 
@@ -71,6 +77,10 @@ class Document:
         line, before = self.text.count("\n", start, at), self.text.rfind("\n", 0, at)
         return Place(file=self.file, line=place.line + line, column=at - before)
 
+    def doubtful(self, path: Path) -> frozenset[str]:
+        """Give the keys of the mapping at a path of which the value may be another one; `*` if any key may come."""
+        return find_doubtful(self.doubts, path)
+
     def drop_nodes(self) -> None:
         """Forget where things stand. The nodes go piece by piece: freeing a million in one step stops all threads."""
         entries, root = self._entries, self._root
@@ -97,6 +107,14 @@ class Document:
                 yield None, node
             else:
                 return
+
+
+def find_doubtful(doubts: tuple[Path, ...], path: Path) -> frozenset[str]:
+    """Give the keys of the mapping at `path` that are in doubt, `*` if any key may come."""
+    if not doubts:
+        return NO_DOUBT
+    inner = (doubt[len(path) :] for doubt in doubts if doubt[: len(path)] == path)
+    return frozenset(str(steps[0]) if steps else ANY_KEY for steps in inner)
 
 
 def place_of(node: Node | None, file: str) -> Place:

@@ -27,6 +27,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from hookd.config.problems import ConfigInvalid, Problem
 from hookd.config.text.document import Document, place_of
+from hookd.config.text.doubts import find_doubts
 from hookd.config.text.hidden import explain_hidden_key, explain_hidden_space
 from hookd.config.text.scalars import NumberInvalid, is_text, parse_plain
 from hookd.config.text.syntax import decode_text, explain_syntax, explain_tab
@@ -105,6 +106,7 @@ def parse_anyway(content: bytes, file: str) -> Document:
         if builder.is_torn or any(problem.code not in _FLAWS for problem in builder.problems):
             raise ConfigInvalid(builder.problems, {file: text})
         document.flaws, document.silent = tuple(builder.problems), frozenset(builder.silent)
+        document.doubts = find_doubts(root, builder.entries, document.flaws, file)
     return document
 
 
@@ -325,5 +327,5 @@ _SHOWN = 80
 _FLAWS: Final = frozenset({"duplicate_key", "key_not_text", "tag"})
 #: What is said of a value that is not what was meant, and of a mapping that lacks what was left out.
 _OF_SHAPE: Final = frozenset({"wrong_type", "bad_value"})
-_OF_PARTS: Final = frozenset({"missing_key", "exactly_one"})
+_OF_PARTS: Final = frozenset({"missing_key", "exactly_one", "bad_value"})
 _TOO_DEEP = (f"values are nested more than {MAX_DEPTH} deep", "too_deep")
