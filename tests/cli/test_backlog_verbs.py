@@ -89,6 +89,26 @@ def test_what_is_not_clear_is_a_mistake_of_usage(command: click.Command, argumen
 
 
 @pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"held": 0, "pending": 1, "state": "ok"}, "1 pending delivery is due now"),
+        ({"held": 0, "pending": 0, "state": "failing"}, "0 pending deliveries are due now"),
+        ({"held": 7, "pending": 7, "state": "paused"}, "7 pending deliveries are held, since it is paused"),
+        (
+            {"held": 5, "pending": 7, "state": "ok"},
+            "7 pending deliveries are there, 5 of them held (their tenant or event type is no longer its own)",
+        ),
+    ],
+)
+def test_a_resume_says_what_becomes_of_what_is_pending(
+    monkeypatch: pytest.MonkeyPatch, row: dict[str, object], said: str
+) -> None:
+    monkeypatch.setattr(ControlClient, "post", lambda *_: {"changed": True, "lifted": ["suspension"], **row})
+    done = CliRunner().invoke(resume_command, ["crm", "--control", "/nonexistent/control.sock"])
+    assert (done.exit_code, done.output) == (0, f"crm is resumed; {said}\n")
+
+
+@pytest.mark.parametrize(
     ("lifted", "said"),
     [
         ([], "was not suspended"),

@@ -17,7 +17,7 @@ from hookd.cli.main import find_cause
 from hookd.cli.output import align
 from hookd.cli.readable import format_body, indent_json, make_visible
 from hookd.cli.source import make_id, with_id
-from hookd.cli.status import MOST_PROBLEMS, find_failing, render_head, sort_rows
+from hookd.cli.status import MOST_PROBLEMS, find_failing, next_of, render_head, sort_rows
 from hookd.config.reload.broken import cut_daemon_section
 from hookd.core.strictjson import parse_json
 
@@ -312,3 +312,9 @@ def test_a_screen_has_room_for_so_many_problems_only(count: int) -> None:
     assert lines.count("  hookd.yaml:1:2: no") == min(count, MOST_PROBLEMS)
     more = [line for line in lines if "more: `hookd check`" in line]
     assert more == ([f"  … and {count - MOST_PROBLEMS} more: `hookd check`"] if count > MOST_PROBLEMS else [])
+
+
+def test_what_is_due_already_is_next_now() -> None:
+    assert next_of(None) is None
+    assert next_of("2026-01-01T00:00:00.000Z") == "now"
+    assert next_of("2999-01-01T00:00:00.000Z") == "2999-01-01T00:00:00.000Z"

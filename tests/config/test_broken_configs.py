@@ -474,7 +474,7 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
                 "    events: ['users.*']\n"
             )
         },
-        ["hookd.yaml:6:14 [unknown_event_type] no event type of the catalogue matches `users.*`"],
+        ["hookd.yaml:6:14 [unknown_event_type] no event type of the catalogue matches `users.*` -> user.*"],
     ),
     (
         "a pattern with a star inside",

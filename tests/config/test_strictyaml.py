@@ -308,6 +308,7 @@ BROKEN = [
     ("not UTF-8", "a: 1\nb: é\n".encode("latin-1"), "2:4", "not_utf8", "UTF-8"),
     ("not UTF-8 behind a mark and é", b"\xef\xbb\xbfa: \xc3\xa9\xff\n", "1:5", "not_utf8", "UTF-8"),
     ("UTF-16", "a: 1\n".encode("utf-16"), "1:1", "not_utf8", "UTF-8"),
+    ("UTF-16 without a mark", "a: 1\n".encode("utf-16-le"), "1:1", "not_utf8", "UTF-16"),
     ("NUL", b"a: 1\nb: x\0y\n", "2:5", "control_character", "U+0000"),
     ("line separator", "a: x\u2028y\n".encode(), "1:5", "control_character", "U+2028"),
     ("next line", "a: 1\n# \x85\n".encode(), "2:3", "control_character", "U+0085"),

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookd.core.addresses import Target, TargetInvalid, denied, header_problem, opened, parse_target, tells_secret
+from hookd.core.addresses import (
+    Target,
+    TargetInvalid,
+    denied,
+    header_problem,
+    host_of,
+    opened,
+    parse_target,
+    tells_secret,
+)
 
 SECRET = "s3cr3tcanary"
 
@@ -387,3 +396,19 @@ def test_a_header_that_holds_a_secret_tells_so_by_its_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["X-Team", "Accept", "User-Agent"])
 def test_other_headers_hold_none(name: str) -> None:
     assert not tells_secret(name)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://example.com/a#b", "example.com"),
+        ("https://user:pw@Example.com:8443/x?y", "example.com"),
+        ("http://a@b@[::1]/", "::1"),
+        ("/relative", None),
+        ("", None),
+        ("ftp://example.com/", None),
+        ("http://exa mple/", None),
+    ],
+)
+def test_the_host_of_a_url_whatever_else_is_in_it(url: str, host: str | None) -> None:
+    assert host_of(url) == host

@@ -25,6 +25,7 @@ from hookd.core.config import (
     Tls,
     Trigger,
     Webhook,
+    WebhookTest,
 )
 from hookd.core.definition import (
     format_duration,
@@ -188,3 +189,14 @@ def test_a_request_that_cannot_be_made_says_why() -> None:
     )
     assert shown.url == {"file": "/etc/key"}
     assert shown.body == b"n%5B0%5D=1"
+
+
+def test_a_test_is_written_with_its_name_and_its_body() -> None:
+    tests = (
+        WebhookTest(place=Place(file="f"), name="new", event={"type": "a"}, expect="delivered", expects_body=True),
+        WebhookTest(place=Place(file="f"), event={"type": "b"}, expect="ignored"),
+    )
+    assert write_definition(make(tests=tests))["tests"] == [
+        {"name": "new", "event": {"type": "a"}, "expect": "delivered", "body": None},
+        {"event": {"type": "b"}, "expect": "ignored"},
+    ]

@@ -70,7 +70,7 @@ def suspend_command(webhook: str, cause: str | None, control: str | None, config
     if output == "json":
         print_json(row)
     elif row["changed"]:
-        print(f"{webhook} is suspended; {row['pending']} pending deliveries are held")
+        print(f"{webhook} is suspended; {_count_pending(row, 'held')}")
     else:
         print(f"{webhook} was suspended already, at {row['suspended_at']}: {row['suspended_cause']}")
 
@@ -88,8 +88,22 @@ def resume_command(webhook: str, control: str | None, config: Path | None, outpu
     if output == "json":
         print_json(row)
     else:
-        state = f"are held, since it is {row['state']}" if row["held"] else "are due now"
-        print(f"{webhook} {_resumed(row['lifted'])}; {row['pending']} pending deliveries {state}")
+        print(f"{webhook} {_resumed(row['lifted'])}; {_tell_backlog(row)}")
+
+
+def _count_pending(row: dict[str, Any], what: str) -> str:
+    one = row["pending"] == 1
+    return f"{row['pending']} pending deliver{'y is' if one else 'ies are'} {what}"
+
+
+def _tell_backlog(row: dict[str, Any]) -> str:
+    """Say what becomes of what is pending: held with the webhook, held one by one, or due."""
+    if not row["held"]:
+        return _count_pending(row, "due now")
+    if row["state"] not in {"ok", "failing"}:
+        return _count_pending(row, f"held, since it is {row['state']}")
+    held = f"{row['held']} of them held (their tenant or event type is no longer its own)"
+    return f"{_count_pending(row, 'there')}, {held}"
 
 
 def _resumed(lifted: list[str]) -> str:

@@ -84,6 +84,8 @@ def _next(row: dict[str, Any], now: datetime) -> str | None:
     if not moments:
         return "now" if row["in_flight"] else None
     latest = max(moments, key=_at)
+    if _at(latest) <= now:
+        return "now"
     why = ""
     if gates and latest == row["paused_until"]:
         why = ": its receiver asked to wait until then"

@@ -8,6 +8,7 @@ asked for: no exit code, but one that fails and fails is named above the table, 
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -166,9 +167,16 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
         row["dead"],
         row["delivered"],
         format_age(row["oldest_pending_at"]),
-        row["next_due_at"],
+        next_of(row["next_due_at"]),
         row["suspended_cause"] or row["last_error"],
     )
+
+
+def next_of(due_at: str | None) -> str | None:
+    """Give when the next attempt may go out; what is due already waits for its rate, or its turn."""
+    if due_at is not None and datetime.fromisoformat(due_at) <= datetime.now(UTC):
+        return "now"
+    return due_at
 
 
 def format_problem(problem: dict[str, Any]) -> str:

@@ -170,6 +170,16 @@ def parse_target(url: str) -> Target:
     )
 
 
+def host_of(url: str) -> str | None:
+    """Give the host that an absolute URL names, whatever else is in it (user info, a fragment); None: there is none."""
+    scheme, mark, rest = url.partition("://")
+    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    try:
+        return parse_target(f"{scheme}{mark}{rest[:end].rpartition('@')[2]}/").host
+    except TargetInvalid:
+        return None
+
+
 def _split_port(authority: str) -> tuple[str, str | None]:
     if authority.startswith("["):
         literal, bracket, rest = authority.partition("]")

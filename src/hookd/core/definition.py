@@ -184,7 +184,12 @@ def write_definition(webhook: Webhook, mask: Callable[[str], str] = plain_mask) 
         ),
         "test_event": None if webhook.test_event is None else dict(webhook.test_event),
         "tests": [
-            {"event": dict(test.event), "expect": test.expect, **({"body": test.body} if test.expects_body else {})}
+            {
+                **({"name": test.name} if test.name else {}),
+                "event": dict(test.event),
+                "expect": test.expect,
+                **({"body": test.body} if test.expects_body else {}),
+            }
             for test in webhook.tests
         ],
     }

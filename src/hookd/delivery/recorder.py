@@ -21,7 +21,7 @@ import msgspec
 import structlog
 import trio
 
-from hookd.core.addresses import TargetInvalid, parse_target
+from hookd.core.addresses import host_of
 from hookd.core.instants import format_instant
 from hookd.core.model import Attempt, Dead, Response, Result, RetryAt
 from hookd.core.retry import DELIVERED, classify
@@ -336,9 +336,8 @@ def _detail(finished: Finished) -> str | None:
         return outcome.detail or None
     if 300 <= outcome.status < 400 and finished.prepared is not None:  # noqa: PLR2004  RFC 9110 section 15.4
         location = next((value for name, value in outcome.headers if name == "location"), "")
-        try:
-            host = parse_target(location).host
-        except TargetInvalid:
+        host = host_of(location)
+        if host is None:
             return None
         return f"redirect to {finished.prepared.mask.text(host)} not followed"
     return None

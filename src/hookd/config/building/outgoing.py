@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv6Network, ip_network
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -40,6 +40,8 @@ _METHODS: Final[tuple[Literal["POST", "PUT", "PATCH"], ...]] = ("POST", "PUT", "
 _DEFAULT: Final = compile_template(DEFAULT_TEMPLATE)
 _BODY: Final = Body(template=_DEFAULT)  # of a webhook that says nothing about it
 _NONE: Final[Mapping[str, Text]] = MappingProxyType({})
+#: The bits before the IPv4 address in an IPv4-mapped one.
+_MAPPED_BITS: Final = 96
 _PEM: Final = "-----BEGIN "
 
 #: What people write when they think that a value is a template. Sent as it is, it would be somebody's bug for weeks.
@@ -239,7 +241,11 @@ def _build_networks(reader: Reader, shared: Shared) -> tuple[Network, ...]:
         try:
             if "%" in text:
                 raise ValueError  # noqa: TRY301  a zone is of an interface, and no part of a network
-            networks.append(shared.network(text))
+            network = shared.network(text)
+            networks.append(network)
+            if isinstance(network, IPv6Network) and (meant := _unmap(network)) is not None:
+                message = "addresses in this spelling are judged as the IPv4 addresses that they stand for"
+                reader.refuse(("allow_networks", index), message, "bad_network", hint=meant)
         except ValueError:
             try:
                 meant = str(ip_network(text.partition("%")[0], strict=False))
@@ -249,6 +255,14 @@ def _build_networks(reader: Reader, shared: Shared) -> tuple[Network, ...]:
                 message = "an address inside a network is not the network"
                 reader.refuse(("allow_networks", index), message, "bad_network", hint=meant)
     return tuple(networks)
+
+
+def _unmap(network: IPv6Network) -> str | None:
+    """Give the IPv4 network that an IPv4-mapped one (RFC 4291 section 2.5.5.2) stands for; None: it is none."""
+    mapped = network.network_address.ipv4_mapped
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return None
+    return f"{mapped}/{network.prefixlen - _MAPPED_BITS}"
 
 
 def _build_tls(reader: Reader) -> Tls | None:

@@ -85,8 +85,15 @@ class Patterns:
         return pattern if is_good else self.nearest(pattern)
 
     def nearest(self, pattern: str) -> str | None:
-        """Give the event type that a pattern was probably meant to be."""
-        return did_you_mean(pattern.removesuffix("*"), (*self._types, *OWN_TYPES))
+        """Give the event type, or the beginning of some, that a pattern was probably meant to be."""
+        types = (*self._types, *OWN_TYPES)
+        if not pattern.endswith(".*"):
+            return did_you_mean(pattern.removesuffix("*"), types)
+        steps = pattern.count(".")
+        beginnings = dict.fromkeys(
+            ".".join(each.split(".")[:steps]) + ".*" for each in types if each.count(".") >= steps
+        )
+        return did_you_mean(pattern, beginnings)
 
     def _find(self, pattern: str) -> bool:
         # A prefix must name hookd's own types to match them; see `core.routing`.

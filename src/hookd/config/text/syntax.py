@@ -101,6 +101,9 @@ def decode_text(content: bytes, file: str) -> str:
         before = content[mark : mark + error.start].decode("utf-8", "replace")
         message = "this byte is not UTF-8; save the file as UTF-8"
         raise ConfigInvalid([Problem(_place_after(before, file), message, "not_utf8")]) from None
+    if content.count(0) * 4 > len(content):
+        message = "every other byte is zero, which looks like UTF-16; save the file as UTF-8"
+        raise ConfigInvalid([Problem(Place(file=file), message, "not_utf8")])
     # Nearly every file is of these characters alone, and holds no such line: that takes a tenth of the search.
     if not content.translate(None, _ORDINARY) and not any(mark in text for mark in _MARKS):
         return text
