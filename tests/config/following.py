@@ -35,7 +35,7 @@ class House:
     def __init__(
         self, main: Path, seen: Any = None, running: Config | None = None, keeper: Keeper | None = None
     ) -> None:
-        seen = seen or load(main)
+        seen = load(main) if seen is None else seen
         self.top = main.parent
         self.live = LiveConfig(running or seen.config)
         self.applied: list[Config] = []

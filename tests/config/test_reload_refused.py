@@ -10,6 +10,7 @@ import trio
 
 from hookd.config.load import Rejected, load, load_again
 from hookd.config.reload import reloader as reload_module
+from hookd.config.reload.guard import judge_start, may_have_vanished
 from hookd.config.reload.lastgood import Keeper, open_last_good
 from tests.config.following import FILES, MAIN, SOON, House, eventually, following, hook, told, write_all
 from tests.config.trees import write_tree
@@ -110,6 +111,48 @@ async def test_a_daemon_that_started_from_the_last_good_config_follows_the_disk(
         archive = tmp_path / "last-good" / "config.tar"
         mended = house.live.current.revision
         await eventually(lambda: open_last_good(archive, main).loaded.config.revision == mended)
+
+
+async def test_a_tree_that_has_vanished_at_the_start_is_held_back_until_it_returns_or_is_meant(
+    tmp_path: Path, logged: list[MutableMapping[str, Any]]
+) -> None:
+    main = write_all(tmp_path, "good")
+    good = load(main)
+    (tmp_path / "hooks").rename(tmp_path / "away")
+    held = judge_start(good.config, load(main), str(main))
+    assert held is not None
+    for meant in (False, True):
+        logged.clear()
+        async with following(House(main, seen=held, running=good.config)) as house:
+            (line,) = told(logged, "config.last_good")
+            assert (line["code"], house.reloader.last.last_good) == ("mass_removal", True)
+            with trio.fail_after(SOON):
+                report = await house.reloader.reload()
+            assert ([each.code for each in report.problems], house.applied) == (["mass_removal"], [])
+            assert not told(logged, "config.rejected")  # that was said already
+            if meant:
+                with trio.fail_after(SOON):
+                    report = await house.reloader.reload(allow_removals=True)
+                assert (report.problems, len(house.live.current.webhooks)) == ((), 0)
+            else:
+                (tmp_path / "away").rename(tmp_path / "hooks")
+                await eventually(lambda: not house.reloader.last.problems)
+                assert (house.reloader.last.last_good, len(house.live.current.webhooks)) == (False, FILES)
+                (tmp_path / "hooks").rename(tmp_path / "away")
+
+
+def test_a_start_asks_for_the_last_good_config_when_there_is_nothing_or_a_directory_is_gone(tmp_path: Path) -> None:
+    main = write_all(tmp_path, "good", count=3)
+    good = load(main)
+    assert not may_have_vanished(good.config)
+    assert judge_start(good.config, good, str(main)) is None
+    for file in (tmp_path / "hooks").iterdir():
+        file.write_text("webhooks: {}\n")  # somebody has emptied them by hand
+    assert may_have_vanished(load(main).config)
+    assert judge_start(good.config, load(main), str(main)) is None
+    main.write_text(main.read_text() + "managed_dir: managed\n")
+    (tmp_path / "hooks" / "one.yaml").write_text(hook("one", "x"))
+    assert may_have_vanished(load(main).config)
 
 
 async def test_a_copy_that_cannot_be_kept_is_told_once(tmp_path: Path, logged: list[MutableMapping[str, Any]]) -> None:

@@ -118,6 +118,37 @@ def test_a_tree_that_vanished_starts_with_the_last_good_config(
     assert daemon.stop() == 0
 
 
+def test_webhooks_whose_files_have_vanished_run_as_they_were(daemon_of: Callable[..., Daemon], tmp_path: Path) -> None:
+    """As when a disk is not mounted yet: what is sent meanwhile would be accepted, and go nowhere."""
+    daemon = daemon_of("include: [hooks/*.yaml]\n")
+    hooks = daemon.config.parent / "hooks"
+    hooks.mkdir()
+    (hooks / "one.yaml").write_text("webhooks: {one: {url: http://example.com/, events: [a]}}\n")
+    start_and_stop(daemon)
+    hooks.rename(tmp_path / "away")
+    mark = len(daemon.lines)
+    daemon.start()
+    line = daemon.wait_line("config.last_good", since=mark)
+    assert (line["code"], "every file in which webhooks stood is gone" in line["message"]) == ("mass_removal", True)
+    code, out, _ = daemon.verb("status")
+    assert (code, "1 webhook," in out, "last good" in out) == (1, True, True)
+    code, _, err = daemon.verb("reload")
+    assert (code, "--allow-removals" in err) == (78, True)
+    (tmp_path / "away").rename(hooks)
+    daemon.wait_line("config.restored", since=mark)
+    assert daemon.verb("status")[0] == 0
+    assert daemon.stop() == 0
+    hooks.rename(tmp_path / "away")
+    mark = len(daemon.lines)
+    daemon.start()
+    assert daemon.verb("reload", "--allow-removals")[0] == 0
+    daemon.wait_line("config.reloaded", since=mark, webhooks=0)
+    assert daemon.stop() == 0
+    mark = len(daemon.lines)
+    start_and_stop(daemon)
+    assert "config.last_good" not in json.dumps(daemon.lines[mark:])  # that was meant, and is the last good one now
+
+
 @pytest.mark.slow
 def test_without_a_copy_or_with_a_word_a_broken_tree_does_not_start(daemon_of: Callable[..., Daemon]) -> None:
     daemon = daemon_of("webhooks:\n  one: {url: http://example.com/, events: [a]}\n")

@@ -14,7 +14,9 @@ from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.places import config_option, find_config
 from hookd.cli.starting import tell_not_started, tell_refused
 from hookd.config.load import Loaded, load_again
+from hookd.config.problems import ConfigInvalid
 from hookd.config.references import SecretReader
+from hookd.config.reload.guard import judge_start, may_have_vanished
 from hookd.config.reload.lastgood import NoLastGood, find_last_good
 from hookd.config.reload.settle import wait_for_checkout
 from hookd.daemon.collector import calm_collector
@@ -71,7 +73,9 @@ def read_files(main: Path, *, last_good: bool) -> Files:
     wait_for_checkout(main)
     found = load_again(main, None)
     if isinstance(found, Loaded):
-        return Files(main=main, loaded=found)
+        return (_hold_back(main, found) if last_good and may_have_vanished(found.config) else None) or Files(
+            main=main, loaded=found
+        )
     message = f"{main}: the config is not valid; nothing was started"
     if not last_good:
         raise tell_not_started(CliError(message, ExitCode.BAD_CONFIG), found)
@@ -79,8 +83,21 @@ def read_files(main: Path, *, last_good: bool) -> Files:
         copy = find_last_good(main)
     except NoLastGood as none:
         raise tell_not_started(CliError(f"{message} ({none})", ExitCode.BAD_CONFIG), found) from None
-    tell_refused(found, f"{main}: the config is not valid; starting from the last good one, {copy.archive}")
+    tell_refused(found.error, f"{main}: the config is not valid; starting from the last good one, {copy.archive}")
     return Files(main=main, loaded=copy.loaded, refused=found)
+
+
+def _hold_back(main: Path, found: Loaded) -> Files | None:
+    """Give the last good config, if the tree has vanished in which its webhooks stood."""
+    try:
+        copy = find_last_good(main)
+    except NoLastGood:
+        return None
+    held = judge_start(copy.loaded.config, found, str(main))
+    if held is None:
+        return None
+    tell_refused(ConfigInvalid([held.problem]), f"{main}: starting from the last good config, {copy.archive}")
+    return Files(main=main, loaded=copy.loaded, refused=held)
 
 
 def _fix(main: Path) -> Path:

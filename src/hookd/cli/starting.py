@@ -19,6 +19,7 @@ from hookd.logs import open_log, stdout_is_journal
 
 if TYPE_CHECKING:
     from hookd.config.load import Rejected
+    from hookd.config.problems import ConfigInvalid
 
 
 def tell_not_started(error: CliError, refused: Rejected | None) -> CliError:
@@ -27,7 +28,7 @@ def tell_not_started(error: CliError, refused: Rejected | None) -> CliError:
     `refused`: what is wrong with the config, if it is that.
     """
     if not _in_journal():
-        tell_refused(refused, "")
+        tell_refused(None if refused is None else refused.error, "")
         return error
     problems = [] if refused is None else [describe_problem(each) for each in refused.error.problems]
     with open_log(sys.stdout, "info"):
@@ -35,11 +36,11 @@ def tell_not_started(error: CliError, refused: Rejected | None) -> CliError:
     return CliError("", error.code)
 
 
-def tell_refused(refused: Rejected | None, then: str) -> None:
+def tell_refused(refused: ConfigInvalid | None, then: str) -> None:
     """Show a person what is wrong with the config, and what happens then; in a journal, the daemon's log will."""
     if refused is None or _in_journal():
         return
-    print_problems(refused.error.problems, refused.error.sources)
+    print_problems(refused.problems, refused.sources)
     if then:
         print(f"hookd: {then}", file=sys.stderr)
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from hookd.config.load import Loaded, Rejected
     from hookd.config.references import Secrets
+    from hookd.config.reload.guard import HeldBack
     from hookd.config.reload.report import Report
     from hookd.config.snapshot import Snapshot
     from hookd.core.config import Config, Webhook
@@ -56,12 +57,12 @@ MOST_WEBHOOKS: Final = 1_000_000
 class Files:
     """Where a config came from: its main file, and what was read of all of them.
 
-    `refused`: what is wrong with the files on disk, when `loaded` is the last good copy of them.
+    `refused`: what is wrong with the files on disk, or what they lack, when `loaded` is the last good copy of them.
     """
 
     main: Path
     loaded: Loaded
-    refused: Rejected | None = None
+    refused: Rejected | HeldBack | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,14 +8,16 @@ Rules of this module:
 3. A webhook that is moved to another id is not removed.
 4. A tree of which every file with a webhook is gone has vanished, and a managed directory that is no longer there was
    not emptied by anybody who manages webhooks: what stood in them is not removed, whoever waits. What comes in would
-   be accepted, and go nowhere.
+   be accepted, and go nowhere. That holds at a start too, when the last good config tells what stood there.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from hookd.config.load import Loaded, Rejected
 from hookd.config.problems import Problem
 from hookd.core.config import Place
 
@@ -29,6 +31,14 @@ MOST: Final = 10
 _NAMED: Final = 5
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBack:
+    """A config that is good, and that is not put to work since it takes away what was hardly meant to go."""
+
+    loaded: Loaded
+    problem: Problem
+
+
 async def judge_removals(
     old: Config, new: Config, pending: Callable[[], Awaitable[Collection[str]]], main: str
 ) -> Problem | None:
@@ -37,6 +47,25 @@ async def judge_removals(
     if vanished is not None or not may_be_mass_removal(old, new):
         return vanished
     return find_mass_removal(old, new, await pending(), main)
+
+
+def problems_at_start(seen: Loaded | Rejected | HeldBack | None) -> tuple[Problem, ...]:
+    """Give what keeps the files on disk from running, when a daemon starts."""
+    if isinstance(seen, HeldBack):
+        return (seen.problem,)
+    return seen.error.problems if isinstance(seen, Rejected) else ()
+
+
+def may_have_vanished(config: Config) -> bool:
+    """Whether a config is of so little that the last good one needs to be asked what stood there."""
+    root = config.managed_dir
+    return not config.webhooks or (root is not None and not os.path.isdir(root))  # noqa: PTH112  a text
+
+
+def judge_start(good: Config, found: Loaded, main: str) -> HeldBack | None:
+    """Hold back what was found at a start if the tree has vanished in which the webhooks of the last good one stood."""
+    problem = find_vanished(good, found.config) or find_vanished_tree(good, found.config, main)
+    return None if problem is None else HeldBack(loaded=found, problem=problem)
 
 
 def find_vanished(old: Config, new: Config) -> Problem | None:

@@ -27,7 +27,7 @@ import trio
 from hookd.config.git import read_checkout, stamp_heads
 from hookd.config.load import Loaded, Rejected, load_again, missing_came
 from hookd.config.reload.anticipating import Anticipating
-from hookd.config.reload.guard import judge_removals
+from hookd.config.reload.guard import HeldBack, judge_removals, problems_at_start
 from hookd.config.reload.keeping import Keeping
 from hookd.config.reload.report import (
     Report,
@@ -88,7 +88,7 @@ class Reloader:
     """Keeps `live` equal to the files below `main`.
 
     `apply(old, new)` puts a good config to work: when it returns, the new one runs. It is not called concurrently.
-    `seen` is what was read at start: a `Rejected` says that `live` is the last good config and the files are not.
+    `seen` is what was read at start; of a `Rejected` or a `HeldBack`, `live` is the last good config.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Reloader:
         main: Path,
         live: LiveConfig,
         apply: Callable[[Config, Config], Awaitable[None]],
-        seen: Loaded | Rejected | None = None,
+        seen: Loaded | Rejected | HeldBack | None = None,
         around: Surroundings | None = None,
     ) -> None:
         self._around = around or Surroundings()
@@ -104,8 +104,8 @@ class Reloader:
         self._live = live
         self._apply = apply
         self._started = live.current.daemon
-        self._seen = seen  # at the last look, or when the daemon started
-        refused = seen.error.problems if isinstance(seen, Rejected) else ()
+        self._seen = seen.loaded if isinstance(seen, HeldBack) else seen  # at the last look, or at the start
+        refused = problems_at_start(seen)
         self._last = Report(
             changed=False,
             revision=str(live.current.revision),
@@ -113,7 +113,7 @@ class Reloader:
             problems=refused,
             last_good=bool(refused),
         )
-        self._held_back: Config | None = None  # good, and refused because it takes away too much
+        self._held_back = seen.loaded.config if isinstance(seen, HeldBack) else None  # good, but takes away too much
         self._removals_allowed = False
         self._asked = 0
         self._answered = 0
