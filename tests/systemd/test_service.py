@@ -124,9 +124,9 @@ def finish_killed(steady: Steady) -> set[str]:
 def wait_for_all(receiver: Receiver, sent: set[str]) -> None:
     """Wait until every event of a producer has come at least once."""
     deadline = time.monotonic() + 60
-    while not sent <= (got := set(ids_of(list(receiver.taken)))):
+    while not sent <= (got := set(ids_of(taken := list(receiver.taken)))):
         assert time.monotonic() < deadline, f"{len(sent - got)} of {len(sent)} events never came"
-        receiver.wait(len(receiver.taken) + 1)
+        receiver.wait(len(taken) + 1)  # one more than was looked at: others may have come meanwhile
 
 
 def test_a_service_that_stands_still_is_killed_and_comes_back(service: Service) -> None:

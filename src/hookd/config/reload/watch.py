@@ -235,6 +235,7 @@ class Watch:
         self._ask_plan = plan
         self._hint = hint
         self._plan: WatchPlan | None = None
+        self._stale = False  # a directory that is watched came or went: the kernel may watch what was moved away
         self._stop = trio.Event()
 
     @property
@@ -247,6 +248,7 @@ class Watch:
         deaths = 0
         while True:
             self._stop = trio.Event()
+            self._stale = False
             plan = await self._make_plan()
             if plan.crowded and not self.crowded:
                 self._tell_polling(f"more than {_MOST} directories may hold files of the config", CROWDED_SWEEP_S)
@@ -272,8 +274,8 @@ class Watch:
         log.warning("config.polling", reason=reason, seconds=seconds)
 
     async def renew(self) -> None:
-        """Begin another watch if something else is to be watched now than when this one began."""
-        if self._plan is not None and await self._make_plan() != self._plan:
+        """Begin another watch if something else is to be watched now than when this one began, or the same anew."""
+        if self._plan is not None and (self._stale or await self._make_plan() != self._plan):
             self._stop.set()
 
     async def _make_plan(self) -> WatchPlan:
@@ -297,7 +299,11 @@ class Watch:
                     except (OSError, RuntimeError) as error:
                         failure = error
                         break
-                    if isinstance(found, set) and (len(found) >= _FLOOD or any(map(plan.means, found))):
+                    if not isinstance(found, set):
+                        continue
+                    moved = any(kind != _MODIFIED and path in plan.watched for kind, path in found)
+                    self._stale = self._stale or moved
+                    if moved or len(found) >= _FLOOD or any(map(plan.means, found)):
                         self._hint()
                 nursery.cancel_scope.cancel()
         return failure
