@@ -35,8 +35,6 @@ EVERY_S: Final = 0.01
 CALM_S: Final = 5.0
 #: The calm p99 is 3 to 6 ms from one run to the next on two cores; twice the most of that is no news of a reload.
 NOISE_S: Final = 0.012
-#: A host may be short of both cores for some seconds: the p99 is that of the middle one of so many parts of the time.
-PARTS: Final = 5
 WARM: Final = 200
 
 MAIN: Final = "include: [hooks.d/*.yaml]\ndefaults: {timeout: %ds}\n"
@@ -170,6 +168,4 @@ def reload_often(daemon: Daemon, receiver: Receiver, told: Path) -> None:
     assert last.descriptors <= first.descriptors + 5, figures
     assert last.objects <= first.objects * 1.05 + 5_000, figures
     assert last.resident_mib <= first.resident_mib + 6, figures
-    size = len(busy) // PARTS
-    middle = statistics.median(p99(busy[at * size : (at + 1) * size]) for at in range(PARTS))
-    assert middle <= max(2 * max(calm), NOISE_S), figures
+    assert p99(busy) <= max(2 * max(calm), NOISE_S), figures

@@ -73,9 +73,8 @@ def read_files(main: Path, *, last_good: bool) -> Files:
     wait_for_checkout(main)
     found = load_again(main, None)
     if isinstance(found, Loaded):
-        return (_hold_back(main, found) if last_good and may_have_vanished(found.config) else None) or Files(
-            main=main, loaded=found
-        )
+        held = _hold_back(main, found) if last_good and may_have_vanished(found.config) else None
+        return held or Files(main=main, loaded=found)
     message = f"{main}: the config is not valid; nothing was started"
     if not last_good:
         raise tell_not_started(CliError(message, ExitCode.BAD_CONFIG), found)
