@@ -352,6 +352,7 @@ class RecordContract:
             webhook="a",
             paused_until=NOW + 1,
             failing_since=NOW - 5,
+            failing_cause=Cause.STATUS,
             failures=4,
             open_until=NOW + 9,
             opened=2,

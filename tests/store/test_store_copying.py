@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,22 @@ async def test_only_a_copy_leaps(tmp_path: Path) -> None:
     async with open_sqlite_store(state, disk_free=0, ballast=0) as store:
         [second] = await fill(store, "2")
     assert int(second[-12:], 16) == int(first[-12:], 16) + 1
+
+
+async def test_a_file_that_somebody_copied_is_no_backup_and_leaps_too(tmp_path: Path) -> None:
+    state, copied, backup = tmp_path / "state", tmp_path / "copied.db", tmp_path / "backup.db"
+    async with open_sqlite_store(state, disk_free=0, ballast=0) as store:
+        await fill(store, "1")
+        await store.backup(str(backup))
+    shutil.copy(state / DATABASE, copied)
+    async with open_sqlite_store(state, disk_free=0, ballast=0) as store:
+        [given] = await fill(store, "2")  # the copy does not know it, and receivers do
+    assert (read_copy(copied).whole, read_copy(backup).whole) == (False, True)
+    restore(copied, state)
+    async with open_sqlite_store(state, disk_free=0, ballast=0) as store:
+        [fresh] = await fill(store, "3")
+    assert fresh != given
+    assert int(fresh[-12:], 16) > int(given[-12:], 16) + 1000
 
 
 async def test_what_is_not_a_backup_is_not_overwritten(tmp_path: Path) -> None:

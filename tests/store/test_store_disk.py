@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from hookd.core.model import RefusalCode, State
 from hookd.store.base import Failed, New
-from hookd.store.lock import ROOM, Space
 from hookd.store.queries import Deliveries
+from hookd.store.space import ROOM, Space
 from hookd.store.sqlite import open_sqlite_store
 from tests.store.making import ALL, accept_one, bind, claims_of, deliveries, make_event, owe, record
 
@@ -41,8 +41,8 @@ async def test_below_the_mark_nothing_is_accepted_but_all_else_goes_on(tmp_path:
 def test_each_change_of_the_room_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = SimpleNamespace(f_bavail=9 * ROOM, f_frsize=1)
     clock = [0.0]
-    monkeypatch.setattr("hookd.store.lock.os.statvfs", lambda _: disk)
-    monkeypatch.setattr("hookd.store.lock.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("hookd.store.space.os.statvfs", lambda _: disk)
+    monkeypatch.setattr("hookd.store.space.time.monotonic", lambda: clock[0])
 
     def told(space: Space, free: int, *, ran_out: bool = False) -> list[tuple[str, str]]:
         disk.f_bavail = free

@@ -78,7 +78,7 @@ class Stores(RuleBasedStateMachine):
 
         def call(step: Callable[[Store], Awaitable[Any]]) -> tuple[Any, Any]:
             asked.put(step)
-            answer = answers.get(timeout=20)
+            answer = answers.get(timeout=120)
             if isinstance(answer, BaseException):
                 raise answer
             return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import apsw
@@ -11,8 +12,8 @@ import trio
 
 from hookd.core.model import WebhookState
 from hookd.store.base import Policy, Seen, StoreLocked, StoreUnavailable, StoreUnusable
+from hookd.store.ops import Op
 from hookd.store.sqlite import open_sqlite_store
-from hookd.store.writing import Op
 from tests.store.contract import (
     AcceptContract,
     ClaimContract,
@@ -42,7 +43,7 @@ from tests.store.making import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from hookd.store.base import Store
@@ -198,6 +199,39 @@ async def test_an_io_error_closes_the_store_for_good(tmp_path: Path) -> None:
             assert "IOError" in await store.wait_failed()
         with pytest.raises(StoreUnavailable):
             await accept_one(store, owe("e1", "a"))
+
+
+def remove_all(state: Path) -> None:
+    shutil.rmtree(state)
+
+
+def remove_log(state: Path) -> None:
+    (state / "hookd.db-wal").unlink()
+
+
+def move_away(state: Path) -> None:
+    state.rename(state.with_name("elsewhere"))
+
+
+def put_another(state: Path) -> None:
+    shutil.copy(state / "hookd.db", state / "other.db")
+    (state / "other.db").rename(state / "hookd.db")
+
+
+@pytest.mark.parametrize("how", [remove_all, remove_log, move_away, put_another])
+async def test_what_is_written_to_no_file_is_not_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[[Path], None]
+) -> None:
+    async with open_sqlite_store(tmp_path / "state", disk_free=0, ballast=0) as store:
+        await bind(store, "a")
+        await accept_one(store, owe("e1", "a"))
+        how(tmp_path / "state")
+        monkeypatch.setattr("hookd.store.space.time.monotonic", lambda: 1e9)  # the room of the disk is asked anew
+        with pytest.raises(StoreUnavailable):
+            await accept_one(store, owe("e2", "a"))
+        assert f"{tmp_path / 'state' / 'hookd.db'}" in await store.wait_failed()
+        with pytest.raises(StoreUnavailable):
+            await accept_one(store, owe("e3", "a"))
 
 
 async def test_the_connection_is_set_up_to_survive_a_power_cut(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hookd.core.model import Cause, Claim
 from hookd.store.base import Conflict, New, Seen
 from hookd.store.batches import ROWS, RowStatement, ask
 from hookd.store.content import event_bytes, tells_the_same
+from hookd.store.deliveryids import write_delivery_id
 from hookd.store.ledger import Lease
 from hookd.store.tables import DEAD, EVENT_COLUMNS, read_event
 
@@ -100,7 +101,7 @@ def _insert_events(connection: apsw.Connection, draft: Draft, entries: Sequence[
 def _judge_again(connection: apsw.Connection, event: Event) -> EntryResult:
     """Judge an event whose key is kept."""
     [row] = ask(connection, _FIND_KEPT, (event.id, event.source or "", event.tenant or ""))
-    return Seen() if tells_the_same(read_event(row, 0), event) else Conflict()
+    return Seen() if tells_the_same(read_event(row), event) else Conflict()
 
 
 class _Owing:
@@ -125,7 +126,7 @@ class _Owing:
         self._pending: list[object] = []
         self._dead: list[object] = []
         self._overflowed: list[str] = []  # of the event at hand
-        self._prefix = f"dlv_{draft.ledger.uid}"
+        self._uid = draft.ledger.uid
         asked: list[object] = []
         for seq, entry in enumerate(entries, first):
             for owed in entry.owed:
@@ -184,7 +185,7 @@ class _Owing:
         now = self._now
         return Claim(
             lease=self._draft.give(Lease(seq, lane.key, due_at, order_key)),
-            delivery_id=f"{self._prefix}{seq:012x}",
+            delivery_id=write_delivery_id(self._uid, seq),
             webhook=owed.webhook,
             event=event,
             attempts=0,

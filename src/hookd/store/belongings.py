@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from hookd.core.daemonconfig import SECRETS_FOLDER
 from hookd.store.base import StoreUnusable
 from hookd.store.lock import sync_directory
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     import apsw
 
-#: Where the signing secrets that hookd makes stand in a state directory.
-_SECRETS: Final = "secrets"
 _TABLE: Final = "CREATE TABLE belongings (kind TEXT NOT NULL, name TEXT NOT NULL, content BLOB NOT NULL) STRICT"
 _READ: Final = "SELECT kind, name, content FROM belongings"
 _TRIES: Final = 10
@@ -55,7 +54,7 @@ def read_belongings(state_dir: Path, managed_dir: Path | None) -> Belongings:
     """Read what belongs to the store of a state directory. Raises `StoreUnusable` if it cannot be read."""
     definitions = _read_folder(managed_dir, ".yaml")
     for _ in range(_TRIES):
-        found = _read_folder(state_dir / _SECRETS, "")
+        found = _read_folder(state_dir / SECRETS_FOLDER, "")
         before, definitions = definitions, _read_folder(managed_dir, ".yaml")
         if definitions == before:
             return Belongings(definitions=definitions, secrets=found)
@@ -106,7 +105,7 @@ def put_back(belongings: Belongings, state_dir: Path, managed_dir: Path | None) 
 
     Raises OSError, `StoreUnusable` if it cannot be told what is there.
     """
-    kept = _put_missing(belongings.secrets, state_dir / _SECRETS, state_dir)
+    kept = _put_missing(belongings.secrets, state_dir / SECRETS_FOLDER, state_dir)
     if managed_dir is None or _read_folder(managed_dir, ".yaml"):
         return PutBack(secrets=kept, left=len(belongings.definitions))
     written = _put_missing(belongings.definitions, managed_dir, state_dir)

@@ -6,7 +6,9 @@ Rules of this module:
    since a webhook that is bound under its new name would begin a backlog of its own.
 2. Binding what is bound already changes nothing. When the config before is known, only what differs from it is bound:
    with 10,000 webhooks of which ten changed, the store and the event loop hear of ten.
-3. It is done in chunks of a few milliseconds, so that events flow between them.
+3. A move that is refused is no failure: the config runs, what waits under the old name is held, and the move is tried
+   again whenever a config is bound.
+4. It is done in chunks of a few milliseconds, so that events flow between them.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ from typing import TYPE_CHECKING, Final
 
 import trio.lowlevel
 
+from hookd.core.config import NotMoved
 from hookd.store.base import Bind, Binding, MoveWebhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from hookd.core.config import Config, Webhook
+    from hookd.core.config import Config, Move, Webhook
     from hookd.store.base import Change, Store
 
 #: Rows of one chunk: a few milliseconds of the writer.
@@ -29,8 +32,8 @@ CHUNK: Final = 500
 
 async def bind_config(
     store: Store, config: Config, now: Callable[[], int], before: Config | None = None
-) -> tuple[tuple[str, str], ...]:
-    """Tell the store what a config says; give the moves that it refused, as webhook and reason.
+) -> tuple[NotMoved, ...]:
+    """Tell the store what a config says; give the moves that it refused.
 
     `before` is the config that is bound, if one is.
     """
@@ -38,12 +41,19 @@ async def bind_config(
     for move in config.moved:
         reason = await revise_all(store, MoveWebhook(source=move.source, target=move.target), now)
         if reason is not None:
-            refused.append((move.source, reason))
+            refused.append(NotMoved(move=move, reason=f"{reason}; {_tell_way_out(move)}"))
     if before is None:
         await revise_all(store, Bind(webhooks=bindings_of(config.webhooks.values())), now)
     else:
         await _bind_changes(store, before, config, now)
     return tuple(refused)
+
+
+def _tell_way_out(move: Move) -> str:
+    return (
+        f"what is pending for {move.source} is held until `hookd reload` finds {move.target} without one,"
+        " or `to:` names another webhook"
+    )
 
 
 async def _bind_changes(store: Store, before: Config, config: Config, now: Callable[[], int]) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from hookd.core.model import Claim
 from hookd.store.base import Claimed
 from hookd.store.batches import ask
+from hookd.store.deliveryids import write_delivery_id
 from hookd.store.ledger import Draft, Lease
 from hookd.store.tables import EVENT_COLUMNS, EVENT_TEXTS, EVENT_WIDTH, read_event, read_events
 from hookd.store.turns import take_turns
@@ -79,7 +80,8 @@ class _Claiming:
             chosen, ledger.last_turn = take_turns(room, wants.total, ledger.last_turn, self._take)
             claims = self._hand_out(chosen)
             for key in self._chosen:
-                self.find_next_due(self._draft.lane(key))
+                lane = self._draft.lane(key)
+                lane.next_due = find_next_due(self._connection, self._draft, lane.key)
         else:
             claims = ()
         self._draft.apply()
@@ -104,7 +106,7 @@ class _Claiming:
         return took
 
     def _hand_out(self, chosen: list[int]) -> tuple[Claim, ...]:
-        draft, now, rows, prefix = self._draft, self._now, self._rows, f"dlv_{self._draft.ledger.uid}"
+        draft, now, rows, uid = self._draft, self._now, self._rows, self._draft.ledger.uid
         events = self._find_events(chosen)
         claims: list[Claim] = []
         for seq in chosen:
@@ -113,7 +115,7 @@ class _Claiming:
             claims.append(
                 Claim(
                     lease=draft.give(Lease(seq, key, due_at, order_key)),
-                    delivery_id=f"{prefix}{seq:012x}",
+                    delivery_id=write_delivery_id(uid, seq),
                     webhook=lane.name,
                     event=events[seq],
                     attempts=attempts,
@@ -136,13 +138,9 @@ class _Claiming:
     def _read_events(self, missing: list[int]) -> dict[int, Event]:
         bound = (numbers(missing),)
         if sum(self._rows[seq][1][1] for seq in missing) > SMALL_BYTES:
-            return {row[EVENT_WIDTH]: read_event(row, 0) for row in ask(self._connection, _LOAD, bound)}
+            return {row[EVENT_WIDTH]: read_event(row) for row in ask(self._connection, _LOAD, bound)}
         [(text,)] = ask(self._connection, _LOAD_SMALL, bound)
         return read_events(text)
-
-    def find_next_due(self, lane: Lane) -> None:
-        """Find out when the next unclaimed delivery of a webhook is due."""
-        lane.next_due = find_next_due(self._connection, self._draft, lane.key)
 
 
 def find_next_due(connection: apsw.Connection, draft: Draft, key: int) -> int | None:

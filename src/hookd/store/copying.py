@@ -28,7 +28,7 @@ from hookd.store.base import StoreUnusable
 from hookd.store.batches import ask
 from hookd.store.belongings import Belongings, PutBack, give_away, pack, put_back, read_belongings, strip, unpack
 from hookd.store.lock import own_directory, sync_directory
-from hookd.store.tables import APPLICATION_ID, MARK_COPY, SCHEMA_VERSION, connect
+from hookd.store.tables import APPLICATION_ID, MARK_COPY, SCHEMA_VERSION, connect, is_copy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,11 @@ _ID_AT: Final = 68
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """What a copy holds. `definitions` and `secrets` are files of webhooks that were defined through the API."""
+    """What a copy holds. `definitions` and `secrets` are files of webhooks that were defined through the API.
+
+    `whole`: it was made as copies are made here. Else it is a file that somebody copied, and who copies that of a
+    running store misses what its WAL holds.
+    """
 
     bytes: int
     webhooks: int
@@ -51,6 +55,7 @@ class Copied:
     dead: int
     definitions: int
     secrets: int
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +158,7 @@ def _take_out(part: Path) -> Belongings:
         connection.execute("PRAGMA synchronous=OFF").fetchall()  # it is synced as a whole
         belongings = unpack(connection)
         strip(connection)
+        connection.execute(MARK_COPY)  # whoever made it
     finally:
         connection.close()
     return belongings
@@ -200,6 +206,7 @@ def read_copy(path: Path) -> Copied:
                 " WHERE merged_into IS NULL",
             )
             belongings = unpack(connection)
+            whole = is_copy(connection)
         finally:
             connection.close()
         size = path.stat().st_size
@@ -213,6 +220,7 @@ def read_copy(path: Path) -> Copied:
         dead=dead,
         definitions=len(belongings.definitions),
         secrets=len(belongings.secrets),
+        whole=whole,
     )
 
 

@@ -7,6 +7,7 @@ Rules of this module:
 2. SQLite's WAL needs shared memory and honest locks, which network filesystems do not give
    (sqlite.org/wal.html, "WAL does not work over a network filesystem"): they are refused.
 3. Only we may read it: 0700, and 0600 within. Payloads are in there.
+4. The lock does not keep anybody from removing files. What was opened is told from what bears its name by the inode.
 """
 
 from __future__ import annotations
@@ -18,21 +19,11 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-import structlog
-
 from hookd.store.base import StoreLocked, StoreUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-log = structlog.get_logger()
-
-#: From how many free bytes a disk that was full is not called so any more.
-ROOM = 1 << 20
-
-_FULL = "the disk has no room: events are refused, and records wait for some"
-_SHORT = "less than limits.disk_free is free: events are refused"
 
 #: `f_type` of statfs(2), for filesystems that have no locks and no shared memory that we could trust.
 NETWORK_FILESYSTEMS = {
@@ -84,6 +75,31 @@ def own_directory(directory: Path) -> Iterator[None]:
         os.close(lock)
 
 
+class Footing:
+    """Whether files that were opened still bear their names. State: the device and inode of each, once it was there."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._found = {path: _identify(path) for path in paths}
+
+    def lost(self) -> Path | None:
+        """Give a file that is gone, or is another one now; None: they are what they were, or have come since."""
+        for path, before in self._found.items():
+            now = _identify(path)
+            if before is None:
+                self._found[path] = now
+            elif now != before:
+                return path
+        return None
+
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  twice in every commit
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _make(directory: Path) -> None:
     try:
         directory.mkdir(mode=0o700)
@@ -120,82 +136,3 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class Space:
-    """How much room the disk has, asked at most once a second, and a ballast for when it has none.
-
-    The ballast is a file of reserved blocks: when the disk is full, giving it up lets what is in flight be recorded.
-    """
-
-    def __init__(self, directory: Path, keep_free: int, ballast: int) -> None:
-        self._directory = directory
-        self._keep_free = keep_free
-        self._ballast = ballast
-        self._asked_at = float("-inf")
-        self._short = False
-        self._out = False  # a write found no room since it was short
-        self._told = ""
-
-    @property
-    def _file(self) -> Path:
-        return self._directory / "ballast"
-
-    def short(self) -> bool:
-        """Tell whether less is free than must be kept."""
-        now = time.monotonic()
-        if now - self._asked_at >= 1.0:
-            self._asked_at = now
-            stat = os.statvfs(self._directory)
-            free = stat.f_bavail * stat.f_frsize
-            self._short = free < self._keep_free
-            self._out = self._out and free < max(self._keep_free, ROOM)
-        return self._short
-
-    @property
-    def trouble(self) -> str:
-        """Why events are refused, as it was told last; empty: they are not."""
-        return self._told
-
-    def tell(self) -> None:
-        """Log that room has become short, that there is none, or that there is again: once each.
-
-        By the loop, between two batches: the log takes lines of one thread only.
-        """
-        reason = _FULL if self._out else _SHORT if self._short else ""
-        if reason == self._told:
-            return
-        self._told = reason
-        if not reason:
-            log.info("store.relieved")
-        elif self._out:
-            log.error("store.full", reason=reason)
-        else:
-            log.warning("store.full", reason=reason)
-
-    def ran_out(self) -> None:
-        """Take note that a write found no room: nothing more is accepted for a second."""
-        self._asked_at, self._short, self._out = time.monotonic(), True, True
-
-    def take_ballast(self) -> None:
-        """Reserve the ballast, if there is plenty of room for it."""
-        if self._ballast <= 0 or self._file.exists():
-            return
-        stat = os.statvfs(self._directory)
-        if stat.f_bavail * stat.f_frsize < self._keep_free + 4 * self._ballast:
-            return
-        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, self._ballast)
-        except OSError:
-            self.drop_ballast()
-        finally:
-            os.close(descriptor)
-
-    def drop_ballast(self) -> bool:
-        """Give the ballast up; False if there was none."""
-        try:
-            self._file.unlink()
-        except OSError:
-            return False
-        return True

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, cast
 
 import trio
 
-from hookd.core.model import Cause, Dead, Delivered, RefusalCode, RetryAt, State
+from hookd.core.model import EXCHANGES_KEPT, Cause, Dead, Delivered, RefusalCode, RetryAt, State
 from hookd.store.base import Claimed, Conflict, Failed, New, Pruned, Row, Seen, StoreUnusable
 from hookd.store.content import event_bytes, event_key, tells_the_same
 from hookd.store.memory_reading import read_rows
 from hookd.store.memory_revising import revise_tables
-from hookd.store.memory_tables import EXCHANGES, Attempted, Delivery, Tables
+from hookd.store.memory_tables import Attempted, Delivery, Tables
 from hookd.store.turns import take_turns
 from hookd.store.vitals import Pace, read_vitals
 
@@ -50,7 +50,7 @@ class MemoryStore:
         known = tables.known.get(event_key(event))
         if known is not None:
             return Seen() if tells_the_same(tables.events[known], event) else Conflict()
-        try:
+        try:  # as SQLite, which keeps UTF-8 and has no half of a surrogate pair
             for text in (event.id, event.type, event.source, event.tenant, event.subject, event.partitionkey):
                 _ = (text or "").encode()
         except UnicodeEncodeError:
@@ -159,7 +159,7 @@ class MemoryStore:
         if result.exchange is not None:
             kept = tables.exchanges.setdefault(delivery.webhook, [])
             kept.append((tables.last_attempt, result.exchange))
-            del kept[:-EXCHANGES]
+            del kept[:-EXCHANGES_KEPT]
         match verdict:
             case Delivered():
                 tables.end(delivery, None, now)

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from hookd.core.model import Cause, Claim, State
 from hookd.store.content import event_key
+from hookd.store.deliveryids import write_delivery_id
 from hookd.store.standing import Standing, new_standing
 
 if TYPE_CHECKING:
     from hookd.core.model import Attempt, Event, Exchange
-
-#: How many whole exchanges are kept of each webhook.
-EXCHANGES = 10
 
 
 @dataclass(slots=True, eq=False)
@@ -89,7 +87,7 @@ class Tables:
 
     def delivery_id(self, seq: int) -> str:
         """Give what stands in the `webhook-id` header: the same over attempts and redrives."""
-        return f"dlv_{self.uid}{seq:012x}"
+        return write_delivery_id(self.uid, seq)
 
     def claim(self, delivery: Delivery, now: int) -> Claim:
         """Hand a delivery out, under a new lease."""

@@ -30,7 +30,7 @@ def read_state(text: str) -> WebhookState:
 
 
 def load_ledger(connection: apsw.Connection) -> Ledger:
-    """Give the ledger of a file that was just opened; nothing is claimed. The cost follows the webhooks."""
+    """Give the ledger of a file that was just opened; nothing is claimed."""
     [(uid,)] = ask(connection, "SELECT value FROM meta WHERE name = 'uid'")
     [counted] = ask(connection, "SELECT event, delivery, attempt, webhook, bytes FROM counters")
     ledger = Ledger(uid=uid, counters=Counters(*counted))

@@ -9,11 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from hookd.core.model import Page
 from hookd.store.base import Query
 
 if TYPE_CHECKING:
     from hookd.core.model import Attempt, Cause, Event, Exchange, State, WebhookState
     from hookd.store.base import Redrive
+
+
+#: One page of every webhook: what is asked of webhooks has no row number to go on from.
+EVERY_WEBHOOK: Final = Page(limit=1_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hookd.core.model import Attempt, Cause
 from hookd.store.batches import ask
 from hookd.store.claiming import numbers
+from hookd.store.deliveryids import read_delivery_id, write_delivery_id
 from hookd.store.opening import read_state
 from hookd.store.queries import (
     PAGE_BYTES,
@@ -32,7 +33,7 @@ from hookd.store.queries import (
     Standings,
 )
 from hookd.store.recording import decode_exchange
-from hookd.store.revising import find_dead, read_delivery_id
+from hookd.store.revising import find_dead
 from hookd.store.tables import EVENT_COLUMNS, EVENT_WIDTH, EXCHANGE_STRIDE, STATE_CODES, STATES, read_event
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _attempt_row(uid: str, row: tuple[Any, ...]) -> AttemptRow:
     return AttemptRow(
         seq=seq,
         webhook=webhook,
-        delivery_id=f"dlv_{uid}{delivery:012x}",
+        delivery_id=write_delivery_id(uid, delivery),
         event_id=event_id,
         event_type=kind,
         tenant=tenant or None,
@@ -254,9 +255,9 @@ def _deliveries(connection: apsw.Connection, uid: str, query: Deliveries, page: 
         found.append(
             DeliveryRow(
                 seq=seq,
-                delivery_id=f"dlv_{uid}{seq:012x}",
+                delivery_id=write_delivery_id(uid, seq),
                 webhook=webhook,
-                event=read_event(row, 0),
+                event=read_event(row),
                 state=STATES[state],
                 attempts=attempts,
                 due_at=due_at,
@@ -283,7 +284,7 @@ def _kept(connection: apsw.Connection, query: Kept, page: Page) -> list[KeptRow]
     with closing(connection.cursor()) as cursor:
         for row in cursor.execute(text, values):
             seq, size, state = row[EVENT_WIDTH:]
-            rows.append(KeptRow(seq=seq, event=read_event(row, 0), state=None if state is None else STATES[state]))
+            rows.append(KeptRow(seq=seq, event=read_event(row), state=None if state is None else STATES[state]))
             left -= size
             if left <= 0:
                 break

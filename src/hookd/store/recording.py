@@ -3,8 +3,8 @@
 Rules of this module:
 
 1. Attempt, verdict and the next one of an ordered key are written in one transaction.
-2. Of a webhook's exchanges only the ten newest of a batch are written at all, into a ring of rows that is never
-   searched: its place follows from a count in the webhook's row.
+2. Of a webhook's exchanges only the newest of a batch, as many as are kept, are written at all, into a ring of rows
+   that is never searched: its place follows from a count in the webhook's row.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hookd.core.model import Dead, Delivered, Exchange, RetryAt
+from hookd.core.model import EXCHANGES_KEPT, Dead, Delivered, Exchange, RetryAt
 from hookd.store.batches import ROWS, RowStatement, ask
 from hookd.store.claiming import numbers
-from hookd.store.tables import DEAD, DELIVERED, EXCHANGE_STRIDE, EXCHANGES, PENDING
+from hookd.store.tables import DEAD, DELIVERED, EXCHANGE_STRIDE, PENDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -136,8 +136,8 @@ def _write_exchanges(
     values: list[object] = []
     for given, found in exchanges.items():
         lane = draft.lane(given)
-        for attempt, exchange in found[-EXCHANGES:]:
-            slot = lane.key * EXCHANGE_STRIDE + lane.exchanges % EXCHANGES
+        for attempt, exchange in found[-EXCHANGES_KEPT:]:
+            slot = lane.key * EXCHANGE_STRIDE + lane.exchanges % EXCHANGES_KEPT
             lane.exchanges += 1
             values += (slot, attempt, encode_exchange(exchange))
     _WRITE_EXCHANGES.run(connection, values)

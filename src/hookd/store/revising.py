@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from hookd.store.base import Bind, Kill, MoveWebhook, Redrive, Replay, Resume, Revised, Suspend
 from hookd.store.batches import ask
 from hookd.store.claiming import find_next_due, numbers
+from hookd.store.deliveryids import read_delivery_id
 from hookd.store.recording import unblock
 from hookd.store.replaying import make_pending, replay_events
 from hookd.store.tables import DEAD
@@ -227,12 +228,3 @@ def find_dead(uid: str, change: Redrive, key: int | None) -> tuple[str, list[obj
     join = " CROSS JOIN events e ON e.seq = d.event" if change.tenant is not None or change.type is not None else ""
     where = " AND ".join([f"d.state = {DEAD} AND NOT d.once", *(text for text, _ in given)])
     return f"FROM deliveries d{index}{join} WHERE {where}", [value for _, value in given]
-
-
-def read_delivery_id(uid: str, delivery_id: str) -> int:
-    """Give the row number in a delivery id; 0, which no row has, if it is not one of ours."""
-    prefix = f"dlv_{uid}"
-    digits = delivery_id.removeprefix(prefix)
-    if not delivery_id.startswith(prefix) or len(digits) < 12 or not set(digits) <= set("0123456789abcdef"):  # noqa: PLR2004  as built
-        return 0
-    return int(digits, 16)

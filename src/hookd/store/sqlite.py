@@ -22,15 +22,17 @@ import trio
 from hookd.store.base import Bind, Row, StoreUnavailable, StoreUnusable
 from hookd.store.claiming import claim_due
 from hookd.store.copying import DATABASE, copy_database
-from hookd.store.lock import Space, own_directory, sync_directory
+from hookd.store.lock import Footing, own_directory, sync_directory
 from hookd.store.opening import load_ledger
+from hookd.store.ops import AcceptOp, Op
 from hookd.store.pruning import prune_rows
 from hookd.store.reading import read_page
 from hookd.store.recording import record_results, release_claims
 from hookd.store.revising import revise_rows
+from hookd.store.space import Space
 from hookd.store.tables import APPLICATION_ID, SCHEMA_VERSION, connect, prepare_file
 from hookd.store.vitals import read_vitals
-from hookd.store.writing import AcceptOp, Op, Writer
+from hookd.store.writing import Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -157,8 +159,9 @@ async def open_sqlite_store(
         connection = await trio.to_thread.run_sync(_open, state_dir, space)
         try:
             ledger = await trio.to_thread.run_sync(load_ledger, connection)
-            writer = Writer(connection, ledger, space)
-            store = SqliteStore(state_dir / DATABASE, ledger.uid, writer, space)
+            path = state_dir / DATABASE
+            writer = Writer(connection, ledger, space, Footing([path, path.with_name(f"{DATABASE}-wal")]))
+            store = SqliteStore(path, ledger.uid, writer, space)
             try:
                 async with _serving(writer):
                     yield store

@@ -33,8 +33,7 @@ PENDING, DELIVERED, DEAD = 0, 1, 2
 STATES = (State.PENDING, State.DELIVERED, State.DEAD)
 STATE_CODES = {state: code for code, state in enumerate(STATES)}
 
-#: How many whole exchanges are kept of each webhook; a ring of rows `key * 16 + slot`.
-EXCHANGES = 10
+#: The exchanges of a webhook are a ring of rows, `key * EXCHANGE_STRIDE + slot`, with slots below `EXCHANGES_KEPT`.
 EXCHANGE_STRIDE = 16
 
 SCHEMA = """
@@ -125,8 +124,13 @@ _LEAP = (
 )
 
 
-def read_event(row: tuple[Any, ...], at: int) -> Event:
-    """Give the event whose columns begin at index `at` of a row."""
+def is_copy(connection: apsw.Connection) -> bool:
+    """Whether a file says of itself that it is a copy of a store."""
+    return bool(connection.execute("SELECT 1 FROM meta WHERE name = 'copy'").fetchall())
+
+
+def read_event(row: tuple[Any, ...]) -> Event:
+    """Give the event whose columns a row begins with."""
     (
         event_id,
         source,
@@ -140,7 +144,7 @@ def read_event(row: tuple[Any, ...], at: int) -> Event:
         digest,
         extensions,
         data,
-    ) = row[at : at + EVENT_WIDTH]
+    ) = row[:EVENT_WIDTH]
     return Event(
         id=event_id,
         type=kind,
@@ -162,7 +166,7 @@ def read_events(text: str) -> dict[int, Event]:
     events: dict[int, Event] = {}
     for *columns, digest, extensions, data, number in _read_texts(text):
         content = bytes.fromhex(digest or ""), _bytes_of(extensions), _bytes_of(data)
-        events[number] = read_event((*columns, *content), 0)
+        events[number] = read_event((*columns, *content))
     return events
 
 
@@ -196,7 +200,7 @@ def prepare_file(connection: apsw.Connection, uid: str) -> None:
         connection.execute(SCHEMA)
         connection.execute("INSERT INTO meta VALUES ('uid', ?)", (uid,))
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}").fetchall()
-    if connection.execute("SELECT 1 FROM meta WHERE name = 'copy'").fetchall():
+    if is_copy(connection):
         connection.execute(_LEAP)
         connection.execute("DELETE FROM meta WHERE name = 'copy'")
     connection.execute("COMMIT")

@@ -10,8 +10,10 @@ Rules of this module:
    so a frame that found no room commits nothing. Accepting is refused, the rest waits until there is room again.
 4. Any other failure of a COMMIT, and any I/O error, is *unknown* (after a failed fsync the kernel forgets what was
    dirty, and a second one lies): every waiter gets `StoreUnavailable`, and nothing more is written by this process.
-5. Claims are read after the commit, by the same thread, so that they see it and the account agrees with the rows.
-6. The writer alone checkpoints, between two batches or when idle, so that no commit pays for it unawares.
+5. So is a commit into a file that is no longer in the state directory: its rows are gone with the last one who has it
+   open. No call fails for that, so it is asked after each commit, before anybody hears of it.
+6. Claims are read after the commit, by the same thread, so that they see it and the account agrees with the rows.
+7. The writer alone checkpoints, between two batches or when idle, so that no commit pays for it unawares.
 """
 
 from __future__ import annotations
@@ -19,23 +21,23 @@ from __future__ import annotations
 import time
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import apsw
 import trio
 
 from hookd.core.model import RefusalCode
-from hookd.store.accepting import accept_entries
-from hookd.store.base import Failed, StoreUnavailable
+from hookd.store.base import StoreUnavailable
 from hookd.store.ledger import Draft, Ledger
+from hookd.store.ops import NO_ROOM, AcceptOp, Op
 from hookd.store.thread import WritingThread
 from hookd.store.vitals import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from hookd.store.base import Entry, EntryResult
-    from hookd.store.lock import Space
+    from hookd.store.lock import Footing
+    from hookd.store.space import Space
 
 T = TypeVar("T")
 
@@ -46,7 +48,6 @@ IDLE_S = 1.0
 #: How many free pages an idle moment gives back to the filesystem, when more than a quarter of the file is free.
 VACUUM_PAGES = 500
 
-_NO_ROOM = "the disk is short of room"
 _FATAL = (
     apsw.IOError,
     apsw.CorruptError,
@@ -59,66 +60,6 @@ _FATAL = (
 _NOT_NOW = (apsw.FullError, apsw.BusyError, apsw.LockedError)
 
 
-class Op(Generic[T]):
-    """Something to do in a transaction, and who waits for it."""
-
-    __slots__ = ("done", "error", "reads", "result", "work")
-
-    def __init__(self, work: Callable[[apsw.Connection, Draft], T], *, reads: bool = False) -> None:
-        self.work = work
-        self.reads = reads  # it writes nothing, and is done after the commit
-        self.result: T | None = None
-        self.error: Exception | None = None
-        self.done = trio.Event()
-
-    def halves(self) -> Sequence[Op[T]]:
-        """Give parts that can be done one by one; none if it cannot be parted."""
-        return ()
-
-    def join(self, parts: Sequence[Op[T]]) -> None:
-        """Put the results of parts together."""
-
-    def fail(self, error: Exception) -> None:
-        """Take note that it alone failed, and nothing was written."""
-        self.error = error
-
-
-class AcceptOp(Op["list[EntryResult]"]):
-    """Events to accept: it can be parted down to one event, which then fails alone."""
-
-    __slots__ = ("_entries", "_now", "_room")
-
-    def __init__(self, entries: Sequence[Entry], room: Mapping[str, int], now: int) -> None:
-        super().__init__(lambda connection, draft: accept_entries(connection, draft, entries, room, now))
-        self._entries = entries
-        self._room = room
-        self._now = now
-
-    def halves(self) -> Sequence[AcceptOp]:
-        """Part the events in two."""
-        if len(self._entries) < 2:  # noqa: PLR2004  two halves
-            return ()
-        middle = len(self._entries) // 2
-        first = AcceptOp(self._entries[:middle], self._room, self._now)
-        # What is accepted in parts is rare, and broken: its deliveries stay stored rather than being counted again.
-        return (first, AcceptOp(self._entries[middle:], {}, self._now))
-
-    def join(self, parts: Sequence[Op[list[EntryResult]]]) -> None:
-        """Put the results of both halves together."""
-        self.result = [result for part in parts for result in part.result or ()]
-
-    def fail(self, error: Exception) -> None:
-        """Refuse every event of it."""
-        if isinstance(error, apsw.FullError):
-            self.refuse(RefusalCode.DISK_LOW, _NO_ROOM)
-        else:  # the name of the error only: its text may quote what it could not store
-            self.refuse(RefusalCode.STORE_FAILED, f"the event cannot be stored ({type(error).__name__})")
-
-    def refuse(self, code: RefusalCode, message: str) -> None:
-        """Refuse every event of it."""
-        self.result = [Failed(code=code, message=message)] * len(self._entries)
-
-
 class Unknown(Exception):  # noqa: N818  a fact
     """Whether the transaction happened cannot be told."""
 
@@ -126,8 +67,9 @@ class Unknown(Exception):  # noqa: N818  a fact
 class Writer:
     """The owner of the writable connection and of the ledger."""
 
-    def __init__(self, connection: apsw.Connection, ledger: Ledger, space: Space) -> None:
+    def __init__(self, connection: apsw.Connection, ledger: Ledger, space: Space, footing: Footing) -> None:
         self._connection = connection
+        self._footing = footing
         self._ledger = ledger
         self._space = space
         self._waiting: list[Op[object]] = []
@@ -241,7 +183,7 @@ class Writer:
         if self._space.short():
             for op in writes:
                 if isinstance(op, AcceptOp):
-                    op.refuse(RefusalCode.DISK_LOW, _NO_ROOM)
+                    op.refuse(RefusalCode.DISK_LOW, NO_ROOM)
             writes = [op for op in writes if not isinstance(op, AcceptOp)]
         if writes:
             self._settle(writes)
@@ -309,6 +251,8 @@ class Writer:
             return error
         except apsw.Error as error:
             raise Unknown(f"a commit failed: {type(error).__name__}") from error
+        if lost := self._footing.lost():
+            raise Unknown(f"{lost} is no longer what was opened: it was removed, moved or replaced meanwhile")
         self.pace.commits.add(time.monotonic() - began)
         self.pace.batches.add(len(ops))
         draft.apply()
