@@ -137,6 +137,11 @@ def test_why_a_star_does_not_match_hookds_own() -> None:
     assert clause.text.endswith(": *; a prefix must begin with `hookd.` to match hookd's own events")
 
 
+def test_what_does_not_match_hookds_own_is_not_beaten_there_either() -> None:
+    (clause,) = told(make("*", "-hookd.delivery.dead"), kind="hookd.delivery.dead").clauses
+    assert clause.text == "events: hookd.delivery.dead is not active"
+
+
 def test_a_null_is_there() -> None:
     (clause,) = explain_filter(compile_filter({"data.a": None}), Event(id="1", type="t"), {"a": None})
     assert clause == Clause(at=("filter", "data.a"), holds=True, text="data.a eq null; the event has null")

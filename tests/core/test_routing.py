@@ -148,13 +148,6 @@ def test_an_event_is_owed_once_however_often_it_matches() -> None:
     assert owed_to([webhook("w", "*", "user.*", "user.new", "u*", "user.new")], "user.new") == ["w"]
 
 
-def test_webhooks_for_tells_of_all_tenants() -> None:
-    index = build_index(
-        [webhook("a", "t", tenant="a"), webhook("b", "*", tenant="b"), webhook("c", "x"), webhook("d", "-t", "*")]
-    )
-    assert {found.webhook.id for found in index.webhooks_for("t")} == {"a", "b"}
-
-
 def test_memory_of_made_up_types_and_tenants_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routing, "MEMO_ENTRIES", 50)
     monkeypatch.setattr(routing, "MEMO_ROUTES", 120)
@@ -243,7 +236,6 @@ def test_a_revised_index_is_what_a_new_one_would_be(
     after.update({name: make(name, said) for name, said in changes.items() if name in before})
     revised, new = revise_index(build_index(before.values()), before, after), build_index(after.values())
     for event_type in ("a", "a.b", "b", "c", "hookd.delivery.dead"):
-        assert revised.webhooks_for(event_type) == new.webhooks_for(event_type)
         for tenant in (None, "t", "u"):
             routes, others = revised.routes_for(event_type, tenant), new.routes_for(event_type, tenant)
             assert routes == others

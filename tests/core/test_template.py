@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookd.core.model import Event
+from hookd.core.paths import event_time
 from hookd.core.template import (
     DEFAULT_TEMPLATE,
     RenderFailed,
     Scope,
     TemplateInvalid,
     compile_template,
-    event_time,
 )
 
 DATA = (

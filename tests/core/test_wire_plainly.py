@@ -197,6 +197,6 @@ def test_events_are_read_alike(line: bytes, tenant: str | None) -> None:
     ],
 )
 def test_ordinary_events_are_read_the_short_way(line: bytes) -> None:
-    with patch.object(wire, "parse_json", side_effect=wire.parse_json) as parsed:
+    with patch.object(wire, "parse_json", side_effect=parse_json) as parsed:
         assert not isinstance(_read(line, None), Refusal)
     assert all(call.args[0] != line for call in parsed.call_args_list)

@@ -6,7 +6,8 @@ import socket
 import struct
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+#: The limit of what ends by itself, and how long a test waits for what must come: no machine is as slow as that.
+PATIENCE_S: Final = 30.0
 
 
 class Caller:
@@ -74,10 +77,40 @@ class Caller:
         """Hold back what is written, and send it as one at the end."""
         self._raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
 
+    async def asked(self) -> None:
+        """Wait until something has come, and do not read it."""
+        await trio.lowlevel.wait_readable(self._raw.socket)
+
+    async def picked_up(self) -> None:
+        """Wait until the other side has read all that was written, which nobody but the kernel knows."""
+        while any(_queued(self._raw)):  # noqa: ASYNC110  it tells nobody
+            await trio.sleep(0.005)
+
     async def reset(self) -> None:
-        """Close with a RST."""
+        """Close with a RST, which takes with it what the other side has not picked up yet."""
         self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await self._raw.aclose()
+
+
+def _queued(stream: trio.SocketStream) -> tuple[int, int]:
+    """Give how many bytes of a loopback connection are on their way, and how many wait to be read at its other end."""
+    try:
+        names = stream.socket.getsockname(), stream.socket.getpeername()
+    except OSError:  # it is over
+        return 0, 0
+    here, there = (_as_the_kernel_writes_it(*name) for name in names)
+    found = {}
+    with Path("/proc/net/tcp").open() as table:
+        for line in table:
+            _, local, remote, _, queues, *_ = line.split()
+            found[local, remote] = queues.split(":")
+    nothing = ["0", "0"]
+    return int(found.get((here, there), nothing)[0], 16), int(found.get((there, here), nothing)[1], 16)
+
+
+def _as_the_kernel_writes_it(address: str, port: int) -> str:
+    (number,) = struct.unpack("=I", socket.inet_aton(address))
+    return f"{number:08X}:{port:04X}"
 
 
 class Receiver:

@@ -20,7 +20,7 @@ from hookd.core.units import DAY
 from hookd.delivery.dispatcher import NotAttempted
 from hookd.delivery.lane import CLAIM_WEIGHT
 from hookd.delivery.lanes import MEMORY
-from hookd.store.base import Entry, MoveWebhook, New, Redrive, Resume, StoreUnavailable
+from hookd.store.base import Entry, MoveWebhook, New, Redrive, Resume, StoreUnavailable, Wants
 from hookd.store.queries import Exchanges
 from tests.delivery.stage import EPOCH, OK, Asked, Script, make_config, make_event, make_webhook, open_stage
 
@@ -483,6 +483,43 @@ async def test_a_webhook_that_was_paused_or_removed_keeps_its_backlog(autojump_c
         await stage.change(make_webhook())
         with trio.fail_after(5):
             await stage.told(5)
+
+
+async def test_what_is_moved_does_not_wait_for_what_is_in_flight(autojump_clock: MockClock) -> None:
+    sender = Script()
+    sender.hang = lambda _: len(sender.requests) <= 1
+    async with open_stage(make_webhook(concurrency=1), sender=sender) as stage:
+        await stage.accept(*(make_event(n) for n in range(5)))
+        await sender.sent(1)
+        await stage.store.revise(MoveWebhook(source="crm", target="sales"), 100, stage.now())
+        await stage.bind(
+            replace(make_config(make_webhook("sales", concurrency=1)), moved=(Move(source="crm", target="sales"),))
+        )
+        stage.dispatcher.config_changed()
+        with trio.fail_after(1):
+            await sender.sent(5)  # the four that waited behind the first, which hangs still
+        sender.go.set()
+        with trio.fail_after(1):
+            await stage.told(5)
+        assert sorted(str(line["webhook"]) for line in stage.lines) == ["crm", *["sales"] * 4]
+        assert (await stage.backlog("sales")).delivered == 5
+
+
+async def test_what_comes_back_under_an_old_name_is_asked_for_again(autojump_clock: MockClock) -> None:
+    async with open_stage() as stage:
+        # An attempt that came to nothing because its webhook was gone: the claim is given back after the reload.
+        await trio.testing.wait_all_tasks_blocked()  # the feeder has asked, and found nothing
+        await stage.accept(make_event(1), hand_over=False)
+        claimed = await stage.store.claim(Wants(total=1, each=1), 1 << 20, stage.now())
+        assert len(claimed.claims) == 1
+        await stage.store.revise(MoveWebhook(source="crm", target="sales"), 100, stage.now())
+        await stage.bind(replace(make_config(make_webhook("sales")), moved=(Move(source="crm", target="sales"),)))
+        stage.dispatcher.config_changed()
+        await trio.testing.wait_all_tasks_blocked()
+        stage.dispatcher.take(claimed.claims)
+        with trio.fail_after(1):
+            await stage.told(1)
+        assert stage.lines[0]["webhook"] == "sales"
 
 
 async def test_a_webhook_of_another_tenant_gets_nothing_of_the_old_one(autojump_clock: MockClock) -> None:

@@ -14,7 +14,7 @@ import trio.testing
 from hookd.delivery.connection import FRESH, Connection
 from hookd.delivery.http1 import open_sender
 from hookd.delivery.readiness import Readiness
-from tests.delivery.receivers import Caller, open_receiver, request_to
+from tests.delivery.receivers import PATIENCE_S, Caller, open_receiver, request_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ class Heard:
 
 async def test_each_hears_of_its_own_answer_also_of_a_second_piece() -> None:
     readiness = Readiness()
-    with joined(readiness) as (one, at_one), joined(readiness) as (two, at_two), trio.fail_after(10):
+    with joined(readiness) as (one, at_one), joined(readiness) as (two, at_two), trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(readiness.serve)
             heard = {"one": Heard(one), "two": Heard(two)}
@@ -72,7 +72,7 @@ async def test_each_hears_of_its_own_answer_also_of_a_second_piece() -> None:
 
 async def test_more_than_one_read_takes_is_read_at_once() -> None:
     readiness = Readiness()
-    with joined(readiness) as (connection, peer), trio.fail_after(10):
+    with joined(readiness) as (connection, peer), trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(readiness.serve)
             heard = Heard(connection)
@@ -85,7 +85,7 @@ async def test_more_than_one_read_takes_is_read_at_once() -> None:
 
 async def test_what_came_before_anybody_listened_is_read_when_somebody_does() -> None:
     readiness = Readiness()
-    with joined(readiness) as (connection, peer), trio.fail_after(10):
+    with joined(readiness) as (connection, peer), trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(readiness.serve)
             connection.begin(b"request")
@@ -100,7 +100,7 @@ async def test_what_came_before_anybody_listened_is_read_when_somebody_does() ->
 
 async def test_who_writes_is_interrupted() -> None:
     readiness = Readiness()
-    with joined(readiness) as (connection, _), trio.fail_after(10):
+    with joined(readiness) as (connection, _), trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_interrupt_when_blocked, connection)
             with pytest.raises(trio.ClosedResourceError):
@@ -115,7 +115,7 @@ async def _interrupt_when_blocked(connection: Connection) -> None:
 @pytest.mark.parametrize("ended", [False, True], ids=["bytes", "end"])
 async def test_what_comes_by_itself_makes_a_connection_unfit_at_once(ended: bool) -> None:  # noqa: FBT001  a parameter
     readiness = Readiness()
-    with joined(readiness) as (connection, peer), trio.fail_after(10):
+    with joined(readiness) as (connection, peer), trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(readiness.serve)
             connection.idle_since = perf_counter()
@@ -140,6 +140,6 @@ async def test_an_answer_in_pieces_leaves_its_connection_fit_for_the_next_reques
     async with open_receiver(in_pieces) as receiver, open_sender() as sender:
         request = request_to(receiver.url())
         for _ in range(10):
-            with trio.fail_after(10):
-                await sender.send(request, 5)
+            with trio.fail_after(PATIENCE_S):
+                await sender.send(request, PATIENCE_S)
         assert receiver.connections == 1

@@ -17,7 +17,7 @@ from hookd.core.proxies import parse_proxy
 from hookd.delivery.connect import TcpConnector
 from hookd.delivery.httpcore_sender import open_httpcore_sender
 from hookd.delivery.senders import open_senders
-from tests.delivery.receivers import LOOPBACK, behave, open_receiver, request_to
+from tests.delivery.receivers import LOOPBACK, PATIENCE_S, behave, open_receiver, request_to
 from tests.delivery.relays import context_of, open_proxy
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ async def test_it_is_told_who_we_are_and_the_receiver_is_not(ca: trustme.CA, ca_
     async with open_receiver(behave, context) as receiver, open_proxy() as relay, open_blind_sender() as sender:
         proxy = parse_proxy(f"http://me:{SECRET}@{relay.authority}")
         request = request_to(receiver.url(host="crm.example"), proxy=proxy, tls=Tls(ca=ca_path) if secure else None)
-        assert isinstance((await sender.send(request, 5)).outcome, Response)
+        assert isinstance((await sender.send(request, PATIENCE_S)).outcome, Response)
         (head,) = relay.heads
         lines = head.decode().lower().split("\r\n")
         assert proxy.authorization is not None
@@ -88,7 +88,7 @@ async def test_an_address_of_version_6_is_written_in_brackets(ca: trustme.CA, ca
     async with open_receiver(behave, context_of(ca.issue_cert("::1"))) as receiver, open_proxy() as relay:
         async with open_blind_sender() as sender:
             request = request_to(receiver.url(host="[::1]"), proxy=parse_proxy(relay.url), tls=Tls(ca=ca_path))
-            assert isinstance((await sender.send(request, 5)).outcome, Response)
+            assert isinstance((await sender.send(request, PATIENCE_S)).outcome, Response)
         assert relay.heads[0].startswith(f"CONNECT [::1]:{receiver.port} HTTP/1.1\r\n".encode())
 
 
@@ -96,7 +96,7 @@ async def test_proxies_and_credentials_do_not_share_connections() -> None:
     async with open_receiver() as receiver, open_proxy() as one, open_proxy() as two, open_blind_sender() as sender:
         for url in (one.url, two.url, f"http://me@{one.authority}", one.url):
             request = request_to(receiver.url(host="crm.example"), proxy=parse_proxy(url))
-            assert isinstance((await sender.send(request, 5)).outcome, Response)
+            assert isinstance((await sender.send(request, PATIENCE_S)).outcome, Response)
         assert (one.connections, two.connections) == (2, 1)
 
 
@@ -109,14 +109,14 @@ async def test_the_proxy_decides_about_the_receiver() -> None:
         request = request_to(
             receiver.url(host="10.9.8.7"), proxy=parse_proxy(relay.url), networks=(ip_network("127.0.0.1/32"),)
         )
-        assert isinstance((await sender.send(request, 5)).outcome, Response)
+        assert isinstance((await sender.send(request, PATIENCE_S)).outcome, Response)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_proxy_at_a_denied_address_is_not_connected_to(scheme: str) -> None:
     async with open_receiver() as receiver, open_proxy() as relay, open_blind_sender() as sender:
         request = request_to(f"{scheme}://crm.example:{receiver.port}/", proxy=parse_proxy(relay.url), networks=())
-        detail = failed((await sender.send(request, 5)).outcome, Cause.BLOCKED_ADDRESS, sent=False)
+        detail = failed((await sender.send(request, PATIENCE_S)).outcome, Cause.BLOCKED_ADDRESS, sent=False)
         assert (relay.connections, receiver.connections) == (0, 0)
     assert detail == "the proxy: 127.0.0.1 is loopback; allow_networks opens it"
 
@@ -144,24 +144,27 @@ async def test_a_tunnel_that_is_refused(refusal: bytes, detail: str) -> None:
     async with open_proxy(refusal=refusal) as relay, open_blind_sender() as sender:
         request = request_to("https://crm.example/", proxy=parse_proxy(relay.url))
         for _ in range(3):
-            assert failed((await sender.send(request, 5)).outcome, Cause.CONNECT_FAILED, sent=False) == detail
+            assert failed((await sender.send(request, PATIENCE_S)).outcome, Cause.CONNECT_FAILED, sent=False) == detail
         assert all(not client.backend._open for client in sender._clients.values())
 
 
 async def test_what_a_plain_proxy_says_is_the_response() -> None:
     refusal = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 2\r\n\r\nno"
     async with open_proxy(refusal=refusal) as relay, open_blind_sender() as sender:
-        outcome = (await sender.send(request_to("http://crm.example/", proxy=parse_proxy(relay.url)), 5)).outcome
+        outcome = (
+            await sender.send(request_to("http://crm.example/", proxy=parse_proxy(relay.url)), PATIENCE_S)
+        ).outcome
     assert outcome == Response(status=502, headers=(("content-length", "2"),), body=b"no")
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_proxy_that_is_not_there(scheme: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    async with open_blind_sender() as sender:
-        proxy = parse_proxy(f"http://me:{SECRET}@127.0.0.1:{port}")
-        sent = await sender.send(request_to(f"{scheme}://crm.example/?{SECRET}", proxy=proxy), 5)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # so that nobody else can listen there
+        port = nobody.getsockname()[1]
+        async with open_blind_sender() as sender:
+            proxy = parse_proxy(f"http://me:{SECRET}@127.0.0.1:{port}")
+            sent = await sender.send(request_to(f"{scheme}://crm.example/?{SECRET}", proxy=proxy), PATIENCE_S)
     detail = failed(sent.outcome, Cause.CONNECT_REFUSED, sent=False)
     assert detail == f"the proxy: 127.0.0.1:{port}: connection refused"
 
@@ -183,7 +186,7 @@ async def test_a_proxy_that_is_not_to_be_trusted(ca_path: str) -> None:
     strange = context_of(trustme.CA().issue_cert("127.0.0.1"))
     async with open_proxy(tls=strange) as relay, open_blind_sender() as sender:
         request = request_to("https://crm.example/", proxy=parse_proxy(relay.url), tls=Tls(ca=ca_path))
-        detail = failed((await sender.send(request, 5)).outcome, Cause.TLS, sent=False)
+        detail = failed((await sender.send(request, PATIENCE_S)).outcome, Cause.TLS, sent=False)
     assert detail == "the proxy: certificate verify failed: unable to get local issuer certificate"
 
 
@@ -195,7 +198,7 @@ async def test_each_request_goes_to_the_sender_that_can_make_it() -> None:
         proxied = request_to(receiver.url(host="crm.example"), proxy=parse_proxy(relay.url))
         direct = request_to(receiver.url(), http2=True)
         for request in (proxied, direct):
-            assert isinstance((await sender.send(request, 5)).outcome, Response)
+            assert isinstance((await sender.send(request, PATIENCE_S)).outcome, Response)
         assert (relay.connections, receiver.connections) == (1, 2)
 
 
@@ -224,7 +227,7 @@ async def test_no_proxy_and_no_http2_leads_past_a_connector_that_was_given() -> 
             request_to("https://crm.example/", proxy=parse_proxy(relay.url)),
             request_to("https://crm.example/", http2=True),
         ):
-            assert isinstance((await sender.send(request, 5)).outcome, Response)
+            assert isinstance((await sender.send(request, PATIENCE_S)).outcome, Response)
         assert (relay.connections, len(receiver.requests)) == (0, 2)
 
 
@@ -240,7 +243,7 @@ async def test_a_hanging_proxy_harms_no_other_request() -> None:
         for _ in range(100):
             nursery.start_soon(sender.send, stuck, 60)
         request = request_to(receiver.url(host="crm.example"), proxy=parse_proxy(relay.url))
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE_S):
             for _ in range(10):
-                assert isinstance((await sender.send(request, 5)).outcome, Response)
+                assert isinstance((await sender.send(request, PATIENCE_S)).outcome, Response)
         nursery.cancel_scope.cancel()

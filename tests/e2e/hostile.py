@@ -95,8 +95,9 @@ def say(*parts: bytes, then: Literal["close", "reset", "wait", "ignore"] = "clos
         for part in parts:
             await caller.write(part)
         if then == "reset":
-            # Time for the bytes to be read: a reset takes with it what its side has not picked up yet.
-            await trio.sleep(0.1)
+            if not read:
+                await caller.asked()  # before that, it would be no connection
+            await caller.picked_up()
             await caller.reset()
         elif then == "wait":
             await hang(caller)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.house import Daemon
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,10 +114,3 @@ def _read_answer(text: bytes) -> Answer:
 def _split(line: str) -> tuple[str, str]:
     name, _, value = line.partition(": ")
     return name.lower(), value
-
-
-def free_port() -> int:
-    """Give a port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -369,7 +369,8 @@ def test_most_of_a_backlog_that_would_go_is_warned_of(daemon_of: Callable[..., D
     named = write_config(few, "webhooks: {w0: {url: 'https://w.example/', events: [a], paused: true}}\n")
     code, told = diff(daemon, "--config", named)
     assert code == 0
-    assert told["warning"].startswith("a reload will refuse this: it removes 11 of the 12 webhooks")
+    assert told["warning"].startswith("a reload would be refused: this would remove 11 of the 12 webhooks")
+    assert told["warning"].endswith("if it is meant: hookd reload --allow-removals")
 
 
 def test_that_no_webhook_would_be_left_is_warned_of(daemon_of: Callable[..., Daemon], tmp_path: Path) -> None:
@@ -381,7 +382,55 @@ def test_that_no_webhook_would_be_left_is_warned_of(daemon_of: Callable[..., Dae
     assert diff(daemon, "--config", named)[1]["warning"] is None  # nobody waits
     daemon.send({"type": "a"})
     warning = diff(daemon, "--config", named)[1]["warning"]
-    assert "it removes 1 of the 1 webhooks that have pending deliveries, and leaves no webhook at all" in warning
+    assert (
+        "would remove 1 of the 1 webhooks that have pending deliveries (only), and leave no webhook at all" in warning
+    )
+
+
+def test_what_a_reload_would_refuse_is_foretold(daemon_of: Callable[..., Daemon], tmp_path: Path) -> None:
+    """The words are those of the refusal, whatever the daemon's own look has come to; and nobody needs to wait."""
+    hooks, managed = tmp_path / "hooks", tmp_path / "managed"
+    for directory, name in ((hooks, "a"), (managed, "m")):
+        directory.mkdir()
+        (directory / f"{name}.yaml").write_text(f"webhooks: {{{name}: {{url: 'https://w.example/', events: [x]}}}}\n")
+    daemon = daemon_of("include: ['hooks/*.yaml']\nmanaged_dir: managed\n").start()
+    assert diff(daemon)[1]["warning"] is None
+    for directory, why in ((hooks, "every file in which webhooks stood is gone"), (managed, "directory is not there")):
+        mark = len(daemon.lines)
+        directory.rename(tmp_path / "away")
+        message = daemon.wait_line("config.rejected", since=mark)["message"]
+        code, told = diff(daemon, "--exit-code")
+        assert (code, told["warning"]) == (1, f"a reload would be refused: {message}")
+        assert why in message
+        assert told["warning"] in daemon.verb("diff")[1]
+        (tmp_path / "away").rename(directory)
+        daemon.wait_line("config.restored", since=mark)
+    # A webhook that is taken out of its file is an edit, in another tree as in this one.
+    other = tmp_path / "other"
+    shutil.copytree(hooks, other / "hooks")
+    shutil.copytree(managed, other / "managed")
+    (other / "hookd.yaml").write_text(daemon.config.read_text())
+    (other / "hooks" / "a.yaml").write_text("webhooks: {}\n")
+    _, told = diff(daemon, "--config", other / "hookd.yaml")
+    assert (told["removed"], told["warning"]) == (["a"], None)
+    shutil.rmtree(other / "hooks")
+    assert "every file in which webhooks stood" in diff(daemon, "--config", other / "hookd.yaml")[1]["warning"]
+    assert daemon.stop() == 0
+
+
+def test_webhooks_that_are_gone_since_long_do_not_hide_a_mass_removal(
+    daemon_of: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    entries = "".join(f"  w{n}: {{url: 'https://w.example/', events: [a], paused: true}}\n" for n in range(24))
+    daemon = daemon_of(f"webhooks:\n{entries}").start()
+    daemon.send({"type": "a"})
+    lines = daemon.config.read_text().splitlines(keepends=True)
+    daemon.config.write_text("".join(line for line in lines if not re.match(r"  w(1.|[0-2]):", line)))
+    assert daemon.verb("reload", "--allow-removals")[0] == 0
+    few = tmp_path / "few"
+    few.mkdir()
+    named = write_config(few, "webhooks: {w3: {url: 'https://w.example/', events: [a], paused: true}}\n")
+    assert "remove 10 of the 11 webhooks" in diff(daemon, "--config", named)[1]["warning"]
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

@@ -5,6 +5,7 @@ The resolver is real: a mount namespace of the daemon's own has a resolv.conf th
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.house import HOOKD, Daemon, Receiver, write_config
+from tests.e2e.house import HOOKD, PATIENCE_S, Daemon, Receiver, write_config
+from tests.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 NAMES = 40
 EVENTS = 150
 RATE = 100
+ROUNDS = 4
 
 
 def _may_unshare() -> bool:
@@ -57,15 +60,22 @@ def _waits(daemon: Daemon, receiver: Receiver, start: int, *, also: bool) -> lis
     """Send healthy events at a steady pace, and with `also` ones for the hosts without an answer; give the waits."""
     sent: dict[int, float] = {}
     before = len(receiver.taken)
+    others = 0
     with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE_S)
         client.connect(daemon.socket)
         begun = time.time()
         for number in range(start, start + EVENTS):
             time.sleep(max(0.0, begun + (number - start) / RATE - time.time()))
             if also and number % 20 == 0:
                 client.sendall(b'{"type": "lost.event", "data": {}}\n')
+                others += 1
             sent[number] = time.time()
             client.sendall(b'{"type": "well.event", "data": {"number": %d}}\n' % number)
+        # Who goes away without its replies was promised nothing.
+        with client.makefile("rb") as replies:
+            statuses = {json.loads(replies.readline())["status"] for _ in range(EVENTS + others)}
+        assert statuses == {"accepted"}
     taken = receiver.wait(before + EVENTS)[before:]
     return [each.at - sent[each.json()["data"]["number"]] for each in taken]
 
@@ -95,9 +105,17 @@ def test_forty_names_that_never_resolve_do_not_delay_a_healthy_webhook(tmp_path:
         _waits(daemon, receiver, 0, also=False)  # its slots open as it succeeds
         alone = _p99(_waits(daemon, receiver, 1_000, also=False))
         daemon.send(*({"type": "lost.event", "data": {}} for _ in range(3)))
-        beside = _p99(_waits(daemon, receiver, 2_000, also=True))
-        # 1.5 times of what it is alone; below a few hundredths of a second a busy machine's own noise is larger.
-        assert beside <= max(1.5 * alone, 0.1), (alone, beside)
+        # 1.5 times of what it is alone; below a few hundredths of a second a busy machine's own noise is larger, the
+        # more so the less of a core it has for the daemon. A moment in which it is short of them delays one round, and
+        # names that hinder would delay each, by seconds.
+        assert daemon.process is not None
+        besides: list[tuple[float, float]] = []
+        while not besides or (besides[-1][0] > besides[-1][1] and len(besides) < ROUNDS):
+            began, stopwatch = time.monotonic(), Stopwatch(daemon.process.pid)
+            beside = _p99(_waits(daemon, receiver, 1_000 * (2 + len(besides)), also=True))
+            share = max(0.1, stopwatch.seconds() / (time.monotonic() - began))
+            besides.append((beside, max(1.5 * alone, 0.1 / share)))
+        assert besides[-1][0] <= besides[-1][1], (alone, besides)
         line: dict[str, Any] = daemon.wait_line("delivery.attempted", outcome="not_sent", cause="dns")
         assert line["webhook"].startswith("lost-")
         causes = {

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.house import Daemon
 
+LONG_S = 60.0
+
 CONFIG = """
 webhooks:
   crm:
@@ -68,14 +70,19 @@ class Scene:
             return len(self.at(path)) >= count
 
         with self.receiver._news:
-            assert self.receiver._news.wait_for(arrived, 20), (path, count, self.at(path), self.daemon.lines[-8:])
+            assert self.receiver._news.wait_for(arrived, LONG_S), (
+                path,
+                count,
+                self.at(path),
+                self.daemon.lines[-8:],
+            )
         return self.at(path)
 
     def pass_by(self, body: object) -> None:
         """Send one that `beside` gets: what was sent before it has had its chance."""
         self.send(body, kind="y")
         with self.receiver._news:
-            assert self.receiver._news.wait_for(lambda: body in self.at("/beside"), 20), self.daemon.lines[-8:]
+            assert self.receiver._news.wait_for(lambda: body in self.at("/beside"), LONG_S), self.daemon.lines[-8:]
 
     def verb(self, *arguments: str) -> str:
         code, out, err = self.daemon.verb(*arguments)
@@ -139,6 +146,42 @@ def test_a_webhook_that_leaves_the_files_keeps_its_backlog(scene: Scene) -> None
     scene.statuses.clear()
     scene.edit("webhooks:\n", "webhooks:\n" + text[start:end])
     assert scene.wait("/crm", 2) == ["owed", "owed"]
+
+
+def test_what_is_held_for_one_that_is_gone_needs_a_person_who_may_give_it_up(scene: Scene) -> None:
+    scene.statuses["/crm"] = 500
+    scene.send(1, 2)
+    scene.wait("/crm", 2)
+    assert scene.daemon.verb("status")[0] == 0, "it is retried"
+    assert scene.daemon.verb("remove", "crm")[0] == 1, "it stands in a file"
+    text = scene.daemon.config.read_text()
+    start, end = text.index("  crm:"), text.index("  beside:")
+    scene.edit(text[start:end], "")
+    code, out, _ = scene.daemon.verb("status")
+    assert code == 1
+    assert "2 deliveries are held for webhooks that are gone: crm (2)" in out.splitlines()
+    code, out, _ = scene.daemon.verb("status", "crm", "--output", "json")
+    assert (code, json.loads(out)["needs_person"]) == (1, "missing")
+    assert scene.daemon.verb("remove", "crm", "--revision", "0" * 32)[0] == 1
+    code, out, err = scene.daemon.verb("remove", "crm")
+    assert (code, out, err) == (0, "crm is in no file; 2 deliveries that were held for it are dead now\n", "")
+    code, out, _ = scene.daemon.verb("status", "--output", "json")
+    assert (code, json.loads(out)["needs"]) == (0, [])
+    row = scene.status()
+    assert (row["state"], row["pending"], row["dead"]) == ("missing", 0, 2)
+    changed = scene.daemon.wait_line("webhook.changed")
+    assert (changed["webhook"], changed["change"]) == ("crm", "removed")
+    attempted = len(scene.at("/crm"))  # a retry may have come before the edit
+    # There is nothing left to give up; and what was is still to be had, for as long as the events are kept.
+    code, _, err = scene.daemon.verb("remove", "crm")
+    assert (code, "nothing is held" in err) == (1, True)
+    assert scene.daemon.verb("remove", "crn")[0] == 1
+    scene.statuses.clear()
+    scene.edit("webhooks:\n", "webhooks:\n" + text[start:end])
+    scene.pass_by("after")
+    assert len(scene.at("/crm")) == attempted
+    assert scene.verb("redrive", "crm").startswith("2 ")
+    assert sorted(scene.wait("/crm", attempted + 2)[attempted:]) == [1, 2]
 
 
 def test_suspended_by_hand_until_resumed_and_over_a_restart(scene: Scene) -> None:

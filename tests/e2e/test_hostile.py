@@ -6,6 +6,7 @@ has let go of its slot.
 
 from __future__ import annotations
 
+import os
 import random
 import ssl
 import threading
@@ -41,6 +42,7 @@ from tests.e2e.hostile import (
     until,
 )
 from tests.e2e.house import Daemon, write_config
+from tests.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +52,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.faults
 
-#: The deadline of an attempt, and how late it may strike on a machine that is busy, in seconds.
-TIMEOUT_S = 1.0
+#: The deadline of an attempt that hangs until it strikes, and how late it may, in seconds.
+TIMEOUT_S = 2.0
 LATE_S = 0.5
+#: That of any other, and within what it is over: what it comes to is no matter of the machine's speed.
+ENOUGH_S = 15.0
+SOON_S = 1.0
 
 DELIVERED = ("delivered", None)
 STATUS = ("rejected", "status")
@@ -72,7 +77,7 @@ class Case:
     outcome: tuple[str, str | None]
     status: int | None = None
     least: float = 0.0
-    most: float = TIMEOUT_S
+    most: float = SOON_S
     detail: str = ""
     tls: str = ""
     http2: bool = False
@@ -82,7 +87,7 @@ class Case:
 
 
 def ends_at_deadline(manner: Manner | None, outcome: tuple[str, str | None], **more: Any) -> Case:
-    return Case(manner, outcome, least=TIMEOUT_S - 0.05, **more)
+    return Case(manner, outcome, least=TIMEOUT_S - 0.05, most=TIMEOUT_S, **more)
 
 
 CUT_200 = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"
@@ -140,7 +145,7 @@ CASES: dict[str, Case] = {
     "answers-unread": Case(
         say(answer(413, b"connection: close\r\n"), read=False, then="ignore"), STATUS, 413, events=("large",)
     ),
-    "status-drips": ends_at_deadline(drip(b"HTTP/1.1 2", b"0", 0.6), TIMED_OUT, detail="the head of the response"),
+    "status-drips": ends_at_deadline(drip(b"HTTP/1.1 2", b"0", 1.2), TIMED_OUT, detail="the head of the response"),
     "status-never-ends": Case(drip(b"HTTP/1.1 2", b"0", 0.1), MALFORMED),
     "reason-drips": ends_at_deadline(drip(b"HTTP/1.1 200 O", b"K", 0.1), TIMED_OUT, detail="the head of the response"),
     "headers-drip": ends_at_deadline(
@@ -150,7 +155,7 @@ CASES: dict[str, Case] = {
     "body-drips-long": Case(drip(CUT_200, b".", 0.2), DELIVERED, 200, least=1.9, most=2.1, timeout=9.0),
     "body-of-500-drips": ends_at_deadline(drip(CUT_500, b".", 0.1), STATUS, status=500),
     "chunks-drip": ends_at_deadline(drip(CHUNKED_200, b"1\r\n.\r\n", 0.1), DELIVERED, status=200),
-    "100-drips": ends_at_deadline(repeat(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.25), TIMED_OUT),
+    "100-drips": ends_at_deadline(repeat(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.5), TIMED_OUT),
     # ---- flooding
     "100-floods": Case(repeat(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 50), MALFORMED, detail="interim"),
     "103-floods": Case(repeat(b"", b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"), MALFORMED, detail="interim"),
@@ -268,6 +273,7 @@ class Run:
     before: int = 0
     sockets: int = 0
     sockets_before: int = 0
+    held_up: float = 0.0  # seconds for which the machine had no core for the daemon, or for the receivers
     floods: list[int] = field(default_factory=list)  # resident bytes, before and after each round
     flood_peak: int = 0
 
@@ -310,7 +316,7 @@ def webhook_yaml(name: str, case: Case, url: str) -> str:
     url: {url}
     allow_networks: [127.0.0.0/8]
     events: [{events}]
-    timeout: {case.timeout:g}s
+    timeout: {case.timeout if case.least else ENOUGH_S:g}s
     concurrency: 1
     retry: {{schedule: []}}{tls}"""
 
@@ -344,6 +350,7 @@ def watch(run: Run, pid: int, count: int) -> Run:
     daemon = run.daemon
     run.before, run.sockets_before = resident_bytes(pid), open_sockets(pid)
     peak = Peak(pid)
+    stopwatch = Stopwatch(pid, os.getpid())
     for number in (1, 2):
         small = {"type": "small", "data": {"n": number}}
         large = {"type": "large", "data": {"n": number, "pad": "p" * 900_000}}
@@ -356,6 +363,7 @@ def watch(run: Run, pid: int, count: int) -> Run:
         if number == 1:
             POISONED.set()
             until(lambda: hasattr(run.street["answers-once-too-often"], "poisoned"), "no second answer")
+    run.held_up = stopwatch.held_up()
     run.lines = list(daemon.lines)
     run.peak = peak.stop()
     peak = Peak(pid)
@@ -378,11 +386,15 @@ def test_the_attempt_ends_in_time_with_its_cause(run: Run, name: str) -> None:
     lines = attempts_of(run.lines, name)
     assert len(lines) == 2, lines
     wanted = [(case.outcome, case.status), case.second or (case.outcome, case.status)]
-    assert [((line["outcome"], line["cause"]), line["status"]) for line in lines] == wanted, lines
-    for line in lines:
+    # Where the machine had no core for them, the deadline may have come before there was a connection, or a head.
+    starved = case.least > 0 and run.held_up > TIMEOUT_S / 2
+    for line, want in zip(lines, wanted, strict=True):
+        if starved and line["cause"] in {"timeout", "connect_timeout"}:
+            continue
+        assert ((line["outcome"], line["cause"]), line["status"]) == want, lines
         assert line["attempt"] == 1
-        assert case.least <= line["duration_ms"] / 1000 <= case.most + LATE_S, line
-        assert case.detail in (line.get("detail") or ""), line
+        assert case.least <= line["duration_ms"] / 1000 <= case.most + LATE_S + run.held_up, (line, run.held_up)
+        assert starved or case.detail in (line.get("detail") or ""), line
 
 
 def test_a_healthy_webhook_does_not_notice(run: Run) -> None:

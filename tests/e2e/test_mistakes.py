@@ -55,6 +55,18 @@ webhooks:
     line = daemon.wait_line("delivery.attempted")
     assert (line["outcome"], line["cause"]) == ("not_sent", "secret_unreadable")
     assert "missing" in line["detail"]
+    assert line["url"] == "http://127.0.0.1:9/"
+    # No retry mends that: it needs a person, who is told so at once.
+    code, out, _ = daemon.verb("status")
+    assert code == 1
+    assert "1 webhook fails for a reason on our side: one (secret_unreadable)" in out.splitlines()
+    assert daemon.verb("status", "one")[0] == 1
+    # Mended and tried again, it fails at its receiver, which is retried and needs nobody.
+    (daemon.config.parent / "missing").write_text("a token")
+    mark = len(daemon.lines)
+    assert daemon.verb("resume", "one")[0] == 0
+    assert daemon.wait_line("delivery.attempted", since=mark)["cause"] == "connect_refused"
+    assert daemon.verb("status")[0] == 0
     assert daemon.stop() == 0
 
 

@@ -66,7 +66,7 @@ def told(body: bytes) -> tuple[str, int]:
     return data["key"], data["n"]
 
 
-def wait_all_delivered(daemon: Daemon, timeout: float = 40) -> None:
+def wait_all_delivered(daemon: Daemon, timeout: float = 120) -> None:
     def settled() -> bool:
         status = json.loads(daemon.verb("status", "one", "--output", "json")[1])
         return bool(status["pending"] == 0)
@@ -95,7 +95,7 @@ class Producer:
 
     def _talk(self) -> None:
         with socket.socket(socket.AF_UNIX) as client, client.makefile("rb") as replies:
-            client.settimeout(10)
+            client.settimeout(30)
             client.connect(self._path)
             while self._left:
                 batch = self._left[:10]
@@ -106,7 +106,7 @@ class Producer:
                 time.sleep(0.03)
 
     def wait(self) -> None:
-        self._thread.join(30)
+        self._thread.join(120)
         assert not self._left
 
 
@@ -166,17 +166,17 @@ def test_a_key_that_is_stuck_holds_up_nobody_else_and_fills_no_window(
         return (409 if told(body)[0] == "stuck" and not released.is_set() else 200), 0.0
 
     fleet = fleet_of(decide)
-    text = yaml_of(fleet).replace(STEPS, ", ".join(["200ms"] * 100))
+    text = yaml_of(fleet).replace(STEPS, ", ".join(["200ms"] * 400))
     daemon = daemon_of(text).start()
     # More of the stuck key than the window holds (64), before and among the others.
     daemon.send(*(event("stuck", n) for n in range(200)))
     daemon.send(*(event(f"free{n % 5}", n // 5) for n in range(300)))
-    fleet.wait(lambda seen: sum(each.status == 200 for each in seen) >= 300, timeout=15)
+    fleet.wait(lambda seen: sum(each.status == 200 for each in seen) >= 300)
     assert {told(each.body) for each in fleet.seen if told(each.body)[0] == "stuck"} == {("stuck", 0)}
     daemon.kill()
     daemon.start()
     daemon.send(*(event("later", n) for n in range(50)))
-    fleet.wait(lambda seen: sum(told(each.body)[0] == "later" for each in seen) >= 50, timeout=15)
+    fleet.wait(lambda seen: sum(told(each.body)[0] == "later" for each in seen) >= 50)
     released.set()
     wait_all_delivered(daemon)
     stuck = [told(each.body)[1] for each in fleet.seen if told(each.body)[0] == "stuck" and each.status == 200]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from hookd.cli.main import _VERBS, cli
+from hookd.core.signing import generate_secret
 from tests.e2e.house import ROOT
 from tests.e2e.readme import BLOCKS, README, block, commands, told
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,12 +32,6 @@ NOT_RUN = {
 }
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
 def test_the_first_five_minutes(tmp_path: Path) -> None:
     port = str(free_port())
@@ -49,6 +44,7 @@ def test_the_first_five_minutes(tmp_path: Path) -> None:
             "trap 'kill $(jobs -p); wait' EXIT",
             *lines,
             "until grep -qs daemon.ready log.jsonl; do sleep 0.05; done",
+            f"until (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep 0.05; done",
             block("second"),
         ]
     )
@@ -142,3 +138,31 @@ def test_how_to_send_an_event(
     bad = send(text.replace('"id": 1', '"id": "one"').replace('"id" => 1', '"id" => "one"').replace('"42"', '"43"'))
     assert b"schema_invalid" in bad.stdout + bad.stderr
     assert b"/data/id" in bad.stdout + bad.stderr
+    # Not every refusal has a path. (PHP makes no JSON of such a number, and the shell's is no JSON either.)
+    endless = send(text.replace('"id": 1', '"id": float("nan")').replace('["id" => 1]', '"id"'))
+    assert re.search(rb"malformed_json|schema_invalid", endless.stdout + endless.stderr), endless.stderr
+    assert b"KeyError" not in endless.stderr
+    assert b"Undefined" not in endless.stdout + endless.stderr
+
+
+def test_how_to_verify_a_delivery(daemon_of: Callable[..., Daemon], tmp_path: Path, receiver: Receiver) -> None:
+    old, new = generate_secret(bytes(range(32))), generate_secret(bytes(range(1, 33)))
+    for name, secret in (("old", old), ("new", new)):
+        (tmp_path / name).write_text(secret)
+        (tmp_path / name).chmod(0o600)
+    daemon = daemon_of(
+        f"webhooks: {{one: {{url: '{receiver.url}', events: [user.updated], allow_networks: [127.0.0.0/8],"
+        " sign: {scheme: standard, secrets: [{file: new}, {file: old}]}}}\n"
+    )
+    daemon.start()
+    daemon.send({"type": "user.updated", "data": {"name": "Zoë"}})
+    (taken,) = receiver.wait(1)
+    made: dict[str, Callable[[str, object, bytes], bool]] = {}
+    exec(block("verify"), made)
+    is_genuine = made["is_genuine"]
+    assert is_genuine(old, taken.headers, taken.body)
+    assert is_genuine(new, taken.headers, taken.body)
+    assert not is_genuine(generate_secret(bytes(32)), taken.headers, taken.body)
+    assert not is_genuine(new, taken.headers, taken.body + b" ")
+    assert not is_genuine(new, {**taken.headers, "webhook-id": "another"}, taken.body)
+    assert not is_genuine(new, {**taken.headers, "webhook-timestamp": "1700000000"}, taken.body)

@@ -21,7 +21,7 @@ import yaml
 
 from tests.e2e.house import Daemon
 from tests.e2e.readme import block, told
-from tests.e2e.tenants import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

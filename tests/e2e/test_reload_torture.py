@@ -22,6 +22,7 @@ import pytest
 
 from hookd.config.load import load_config
 from tests.e2e.house import PATIENCE_S, Daemon, Receiver
+from tests.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,8 @@ FILES = 3000
 CHECKOUTS = 8
 RATE = 200  # events/s
 LONG_S = 60.0
-#: From the end of a checkout until it is applied: 1 s is promised where nobody else computes.
+#: From the end of a checkout until it is applied, without what the machine had no core for: 1 s is promised where
+#: nobody else computes.
 APPLIED_S = 2.0
 
 
@@ -139,15 +141,16 @@ def test_checkouts_back_and_forth_are_never_half_applied_and_lose_nothing(
     assert len(commits) == 2
     daemon.spawn()
     daemon.wait_line("daemon.ready", timeout=LONG_S)
+    assert daemon.process is not None
     stream = Stream(daemon.socket, lambda n: {"type": f"e.{n * 7 % FILES}", "data": {"n": n}})
     took: list[float] = []
     for number in range(CHECKOUTS):
         branch = ("one", "two")[number % 2]
         mark = len(daemon.lines)
         git("checkout", "-q", branch)
-        done = time.time()
+        done, stopwatch = time.time(), Stopwatch(daemon.process.pid)
         line = daemon.wait_line("config.reloaded", since=mark, timeout=LONG_S)
-        took.append(at(line) - done)
+        took.append(at(line) - done - stopwatch.held_up())
         assert commits[line["revision"][:12]] == (branch, line["commit"])
     sent = stream.stop()
     receiver.wait(sent, timeout=LONG_S)

@@ -11,8 +11,8 @@ import trio.testing
 from structlog.testing import capture_logs
 
 from hookd.core.config import EventType, Fault
+from hookd.core.lines import TOO_LONG
 from hookd.core.model import Accepted, Duplicate, Event, Owed, Refusal, RefusalCode
-from hookd.core.wire import TOO_LONG
 from hookd.inlet import intake as intake_module
 from hookd.store.base import Failed, New
 from tests.inlet.door import Door, make_config, make_line, make_webhook, open_door

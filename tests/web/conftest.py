@@ -1,4 +1,4 @@
-"""A served handler on a real socket, and a client that says exactly the bytes it is given."""
+"""Whatever answers, served on a real socket, and a client that says exactly the bytes it is given."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hookd.web.limits import HttpLimits
-    from hookd.web.messages import Admit, Handler
+    from hookd.web.messages import Admit, Answerer
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Served:
 class Serve(Protocol):
     async def __call__(
         self,
-        handler: Handler,
+        answer: Answerer,
         limits: HttpLimits | None = None,
         *,
         admit: Admit | None = None,
@@ -104,7 +104,7 @@ async def serve(nursery: trio.Nursery) -> Serve:
     """Start servers that end with the test."""
 
     async def start(
-        handler: Handler,
+        answer: Answerer,
         limits: HttpLimits | None = None,
         *,
         admit: Admit | None = None,
@@ -119,7 +119,7 @@ async def serve(nursery: trio.Nursery) -> Serve:
         served = Served(port, unix, trio.Event(), trio.Event())
 
         async def run(*, task_status: trio.TaskStatus[None]) -> None:
-            await serve_http(handler, listeners, limits, stopping=served.stopping, admit=admit, task_status=task_status)
+            await serve_http(answer, listeners, limits, stopping=served.stopping, admit=admit, task_status=task_status)
             served.ended.set()
 
         await nursery.start(run)

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
 from hookd.web import asgi
-from hookd.web.asgi import AsgiBroken, asgi_handler
+from hookd.web.asgi import AsgiBroken, answer_by_app
 from hookd.web.messages import Request as WebRequest
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ APP = Starlette(
 
 
 async def test_an_app_sees_the_request(serve: Serve) -> None:
-    served = await serve(asgi_handler(APP))
+    served = await serve(answer_by_app(APP))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{served.port}") as client:
         reply = await client.post("/show/caf%C3%A9?a=1&b=", content=b"hello")
         assert reply.json() == {
@@ -87,7 +87,7 @@ async def test_an_app_sees_the_request(serve: Serve) -> None:
 
 
 async def test_an_app_sees_the_peer(serve: Serve, tmp_path: Path) -> None:
-    await serve(asgi_handler(APP), unix=tmp_path / "h.sock")
+    await serve(answer_by_app(APP), unix=tmp_path / "h.sock")
     transport = httpx.AsyncHTTPTransport(uds=str(tmp_path / "h.sock"))
     async with httpx.AsyncClient(transport=transport, base_url="http://hookd") as client:
         shown = (await client.get("/show/x")).json()
@@ -95,7 +95,7 @@ async def test_an_app_sees_the_peer(serve: Serve, tmp_path: Path) -> None:
 
 
 async def test_an_app_that_fails_is_a_500(serve: Serve) -> None:
-    served = await serve(asgi_handler(APP))
+    served = await serve(answer_by_app(APP))
     with structlog.testing.capture_logs() as lines:
         [reply] = await served.talk(b"GET /fail?k=topsecret HTTP/1.1\r\nHost: h\r\n\r\n")
     assert reply.status == 500
@@ -128,7 +128,7 @@ async def test_an_app_that_breaks_the_rules_is_told(messages: list[dict[str, Any
             await send(message)
 
     with pytest.raises(AsgiBroken):
-        await asgi_handler(app)(request())
+        await answer_by_app(app)(request())
 
 
 async def test_what_an_app_gives_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,4 +140,4 @@ async def test_what_an_app_gives_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
             await send({**BODY, "body": b"x" * 100, "more_body": True})
 
     with pytest.raises(AsgiBroken, match="1000 bytes"):
-        await asgi_handler(app)(request())
+        await answer_by_app(app)(request())

@@ -26,7 +26,7 @@ LAST = b"0\r\n\r\n"
 
 @dataclass
 class Seen:
-    """A handler that keeps what it saw."""
+    """Answers, and keeps what it saw."""
 
     requests: list[tuple[str, str, bytes]]
 

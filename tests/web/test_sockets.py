@@ -111,7 +111,7 @@ async def test_what_is_not_a_socket_is_never_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("missing/s.sock", "does not exist"),
+        ("missing/deeper/s.sock", "missing/deeper does not exist"),
         ("file/s.sock", "not a directory"),
         ("x" * 120, "107 bytes"),
     ],
@@ -121,6 +121,17 @@ def test_what_is_wrong_with_a_path_is_said(tmp_path: Path, name: str, says: str)
     with pytest.raises(AddressUnusable, match=says):
         open_unix_listener(str(tmp_path / name), 0o600)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+async def test_a_directory_that_is_missing_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "s.sock"
+    before = os.umask(0o077)
+    try:
+        listener = open_unix_listener(str(path), 0o600)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755
+    await listener.aclose()
 
 
 def test_a_closed_directory_is_said(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from hookd.web.vitals import serve_vitals, vitals_handler
+from hookd.web.vitals import answer_vitals, serve_vitals
 
 if TYPE_CHECKING:
     from tests.web.conftest import Reply, Serve, Served
@@ -37,7 +37,7 @@ def daemon() -> Body:
 
 @pytest.fixture
 async def served(serve: Serve, daemon: Body) -> Served:
-    return await serve(vitals_handler(daemon.text, ill=lambda: daemon.ill, unready=lambda: daemon.unready))
+    return await serve(answer_vitals(daemon.text, ill=lambda: daemon.ill, unready=lambda: daemon.unready))
 
 
 async def get(served: Served, path: str, *headers: str, method: str = "GET") -> Reply:
@@ -72,7 +72,7 @@ async def test_a_scraper_gets_what_it_accepts_and_scrapers_share_a_text(served: 
 
 async def test_a_text_grows_old(serve: Serve, daemon: Body, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hookd.web.vitals.FRESH_S", 0.0)
-    served = await serve(vitals_handler(daemon.text, ill=lambda: None, unready=lambda: None))
+    served = await serve(answer_vitals(daemon.text, ill=lambda: None, unready=lambda: None))
     assert [(await get(served, "/metrics")).body for _ in range(2)] == [b"hookd_x 1\n", b"hookd_x 2\n"]
 
 
@@ -108,10 +108,10 @@ async def test_head_is_answered_without_a_body(served: Served) -> None:
 async def test_it_is_served_until_it_is_cancelled(nursery: trio.Nursery, daemon: Body) -> None:
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
-    handler = vitals_handler(daemon.text, ill=lambda: None, unready=lambda: None)
+    answer = answer_vitals(daemon.text, ill=lambda: None, unready=lambda: None)
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as inner:
-            await inner.start(serve_vitals, handler, listeners)
+            await inner.start(serve_vitals, answer, listeners)
             async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
                 await stream.send_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n")
                 assert b" 200 " in await stream.receive_some()
