@@ -2,7 +2,7 @@
 
 Documents are made from the schema itself, of its examples and its rules, and then broken at random. A foreign validator
 (jsonschema, as it is) judges them by the schema, and hookd loads them. Where they differ it must be for a reason that a
-schema cannot tell: what the parts of a config say about each other, and what a text means (a URL, a filter).
+schema cannot tell: what the parts of a config say about each other, and what a text means (a URL, a path).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hookd.config.check import config_schema
 from hookd.config.load import load_snapshot
 from hookd.config.problems import ConfigInvalid
 from hookd.config.snapshot import Snapshot
+from hookd.core.conditions import OPERATORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,6 @@ MAIN = "/nowhere/hookd.yaml"
 #: What only the loader can know. Every other code is the schema's to find too.
 SEMANTIC = frozenset(
     {
-        "bad_filter",
         "bad_header",
         "bad_move",
         "bad_network",
@@ -79,6 +79,9 @@ SEMANTIC_MESSAGES = (
     "this inlet needs `tokens`",
     "there is no `managed_dir`",
     "need a `managed_dir`",
+    "no operator here",  # of a filter: a profile may say the rest
+    "an empty filter says nothing",  # the same
+    "RE2 ",
 )
 
 
@@ -112,6 +115,8 @@ def objects(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     required = {key: known[key] for key in schema.get("required", ()) if key in known}
     optional = {key: inner for key, inner in known.items() if key not in required}
     more = schema.get("additionalProperties")
+    if known and isinstance(more, dict):  # a filter: beside its own words, whatever paths
+        optional |= {path: values(more) for path in ("data.country", "data.items[0].sku", 'data["a b"]', "type")}
     if known or not isinstance(more, dict):
         return st.fixed_dictionaries(required, optional=optional)
     names = st.sampled_from(["crm", "shop-2", "user.updated", "X-Team", "x-mine"])
@@ -149,6 +154,14 @@ STRANGE: list[Any] = [
     {"a": 1},
     {"file": "f"},
     {"file": "f", "env": "E"},
+    {"gte": 1, "lt": "x"},
+    {"gt": True},
+    {"in": []},
+    {"exists": 1},
+    {"data.x": {"gtee": 1}},
+    {"data.x": {"regex": "("}},
+    {"any": [{"country": "NL"}]},
+    {"not": []},
 ]
 
 
@@ -215,6 +228,8 @@ def is_semantic(problem: Problem) -> bool:
 @given(configs())
 @example({"version": 1})
 @example({"version": 1, "webhooks": {"crm": {"timout": "5s"}}})
+@example({"version": 1, "profiles": {"idle": {"filter": {"data.x": {"gtee": 5}}}}})
+@example({"version": 1, "defaults": {"filter": {"any": []}}})
 def test_schema_and_loader_agree(value: dict[str, Any]) -> None:
     accepted = schema_accepts(value)
     event(f"the schema accepts: {accepted}")
@@ -223,6 +238,33 @@ def test_schema_and_loader_agree(value: dict[str, Any]) -> None:
         assert [problem for problem in problems if not is_semantic(problem)] == []
     else:
         assert problems
+
+
+FILTERS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+    st.sampled_from(
+        ["data.x", "data", "type", "data[0].y", "extensions.z", "any", "all", "not", "country", "secrets.x"]
+    ),
+    st.recursive(
+        st.sampled_from([None, True, 5, 1.5, "x", [], {}, ["x", 5], [[]]]),
+        lambda inner: (
+            st.lists(inner, max_size=2)
+            | st.dictionaries(st.sampled_from([*OPERATORS, "any", "not", "data.y", "gtee"]), inner, max_size=2)
+        ),
+        max_leaves=6,
+    ),
+    max_size=2,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(FILTERS)
+def test_schema_and_loader_agree_about_filters(written: dict[str, Any]) -> None:
+    webhook = {"url": "https://crm.example.com/", "events": ["*"], "filter": written}
+    value = {"version": 1, "webhooks": {"crm": webhook}}
+    accepted = schema_accepts(value)
+    event(f"the schema accepts: {accepted}")
+    problems = problems_of(value)
+    assert [problem for problem in problems if not is_semantic(problem)] == [] if accepted else problems
 
 
 def test_the_corpus_holds_both_kinds_and_reaches_every_section() -> None:

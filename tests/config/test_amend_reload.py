@@ -11,14 +11,15 @@ import trio
 from hookd.config.load import Loaded, load
 from hookd.config.managing.amending import amend
 from hookd.config.managing.managed import file_of, render_file, write_file
-from hookd.config.reload.reloader import LiveConfig, Reloader
+from hookd.config.reload.around import LiveConfig
+from hookd.config.reload.reloader import Reloader
 from tests.config.trees import write_tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from hookd.core.config import Config
+    from hookd.core.config import Config, NotMoved
 
 MAIN = 'version: 1\nmanaged_dir: managed\nwebhooks: {ops: {url: "https://ops.example/", events: [a]}}\n'
 
@@ -37,9 +38,10 @@ class House:
         """Write the main file, as the operator does."""
         self.main.write_text(text)
 
-    async def _apply(self, _old: Config, new: Config) -> None:
+    async def _apply(self, _old: Config, new: Config) -> tuple[NotMoved, ...]:
         await trio.lowlevel.checkpoint()
         self.applied.append(sorted(new.webhooks))
+        return ()
 
     async def put(self, webhook_id: str, url: str | None = "https://example.com/") -> None:
         """Write a webhook, or remove it, as the API does."""

@@ -71,6 +71,12 @@ def test_a_good_definition_has_nothing_against_it(base: Loaded) -> None:
         ({**GOOD, "events": [{"event": "run.finish", "on": True}]}, "/events/0/on", "unknown_key"),
         ({**GOOD, "filter": {"data.a": {"any": 1}}}, "/filter/data.a/any", "bad_filter"),
         ({**GOOD, "filter": {"any": [{"x": 1}]}}, "/filter/any/0/x", "bad_filter"),
+        ({**GOOD, "body": {"template": {"a": ["x $(data.a) $(foo)"]}}}, "/body/template/a/0", "bad_template"),
+        (
+            {**GOOD, "body": {"template": "\u2028 $(secrets.t)", "format": "json"}},
+            "/body/template",
+            "undeclared_secret",
+        ),
         ({**GOOD, "test_event": {"type": "run.finish", "tennant": "a"}}, "/test_event/tennant", "unknown_key"),
         ({**GOOD, "a~b/c": 1}, "/a~0b~1c", "unknown_key"),
         ({"url": "https://example.com/"}, "", "missing_key"),
@@ -79,6 +85,27 @@ def test_a_good_definition_has_nothing_against_it(base: Loaded) -> None:
 )
 def test_each_fault_has_its_pointer(base: Loaded, definition: dict[str, Any], pointer: str, code: str) -> None:
     assert [(where, what) for where, what, _ in told(base, **definition)] == [(pointer, code)]
+
+
+def test_whether_a_key_is_at_fault_or_its_value_is_told(base: Loaded) -> None:
+    definition = {
+        **GOOD,
+        "profile": "payroll",
+        "tenant": "4711",
+        "filter": {"data.x": {"gtx": 1, "gt": True}, "x": 1},
+        "events": ["nope"],
+        "timeout": 1,
+        "timout": 1,
+    }
+    complaints = try_drafts(base, root_of(base), [Draft(id="4711/new", definition=definition)], now=NOW)["4711/new"]
+    assert {it.pointer: it.of_key for it in complaints} == {
+        "/filter/data.x/gtx": True,
+        "/filter/data.x/gt": False,
+        "/filter/x": True,
+        "/events/0": False,
+        "/timeout": False,
+        "/timout": True,
+    }
 
 
 def test_all_faults_are_told_at_once(base: Loaded) -> None:

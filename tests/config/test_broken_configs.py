@@ -108,7 +108,12 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
                 "    test_event: *user\n"
             )
         },
-        ["hookd.yaml:6:17 [yaml_syntax] no anchor of this name stands above"],
+        [
+            (
+                "hookd.yaml:6:17 [yaml_syntax] no anchor of this name stands above; an anchor ends with its file, and"
+                " what files share is a profile"
+            ),
+        ],
     ),
     (
         "a star without quotes",
@@ -596,7 +601,7 @@ MISTAKES: list[tuple[str, dict[str, str], list[str]]] = [
         },
         [
             (
-                "hookd.yaml:6:26 [bad_filter] `regex`: RE2 has no look-around, `(?!…)` and the like; `not` and a "
+                "hookd.yaml:6:33 [bad_filter] `regex`: RE2 has no look-around, `(?!…)` and the like; `not` and a "
                 "second line do the same"
             )
         ],

@@ -140,6 +140,11 @@ BROKEN: list[tuple[str, str, list[tuple[str, str, str]]]] = [
         [("4:14", "wrong_type", "timeout must be a duration like 10s, 5m or 72h")],
     ),
     ("words as duration", f"{CRM}timeout: 10 seconds", [("4:14", "bad_value", "timeout must be a duration like")]),
+    (
+        "duration in two units",
+        f"{CRM}timeout: 5m30s",
+        [("4:14", "bad_value", "above zero; it takes one whole number and one unit")],
+    ),
     ("zero duration", f"{CRM}timeout: 0s", [("4:14", "bad_value", "above zero")]),
     (
         "duration with a line feed",
@@ -432,7 +437,9 @@ def test_the_schema_is_draft_7_and_every_part_of_it_is_described() -> None:
             "tokenReference",
             "controlTokenReference",
         }:
-            assert definition.get("additionalProperties") is False or name == "cloudEvent", name
+            # An attribute of a CloudEvent may have any name, and a line of a filter begins with a path.
+            is_open = name in {"cloudEvent", "filterLines"}
+            assert definition.get("additionalProperties") is False or is_open, name
 
 
 def test_every_example_of_the_schema_passes_its_own_part() -> None:

@@ -277,3 +277,9 @@ def test_a_move_takes_the_backlog_along_unless_there_is_one(tmp_path: Path) -> N
     assert [each.text for each in tell_effects(found, taken)] == [
         "cannot move: new has 2 pending of its own; these 3 will be held"
     ]
+    dead = {**STANDING, "new": Standing(dead=2)}  # who could be made due again
+    assert [each.text for each in tell_effects(found, dead)] == [
+        "cannot move: new has 0 pending and 2 dead of its own; these 3 will be held"
+    ]
+    # Of what the store does not know nothing moves: it has moved before.
+    assert tell_effects(found, {"new": Standing(pending=3, dead=1)}) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 import tempfile
@@ -149,7 +150,12 @@ def test_a_secret_of_a_profile_is_told_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "words"),
-    [(0o644, "every user of this machine can read"), (0o620, "others than its owner can write"), (0o640, None)],
+    [
+        (0o644, "every user of this machine can read {} (mode 0644): chmod o-rwx"),
+        (0o666, "every user of this machine can read {} (mode 0666): chmod g-w,o-rwx"),
+        (0o620, "others than its owner can write {} (mode 0620): chmod go-w"),
+        (0o640, None),
+    ],
 )
 def test_a_secret_that_others_can_reach_is_a_warning(tmp_path: Path, mode: int, words: str | None) -> None:
     main = write_tree(tmp_path, main=f"version: 1\n{DAEMON}{WEBHOOK}auth: {{bearer: {{file: a}}}}\n", a="x").parent
@@ -158,7 +164,7 @@ def test_a_secret_that_others_can_reach_is_a_warning(tmp_path: Path, mode: int, 
     loaded = load(main / "hookd.yaml")
     found = check_environment(loaded.config, loaded.snapshot, None, {})
     assert [(it.code, it.severity) for it in found] == ([("secret_exposed", "warning")] if words else [])
-    assert all(words in it.message for it in found if words)
+    assert [it.message for it in found if words] == ([words.format(tmp_path / "a")] if words else [])
 
 
 def test_a_certificate_and_its_key_are_tried_together(tmp_path: Path) -> None:
@@ -179,6 +185,9 @@ def test_a_certificate_and_its_key_are_tried_together(tmp_path: Path) -> None:
     assert problems_of(tmp_path, DAEMON + WEBHOOK + f'tls: {{certificate: one.pem, key: "{literal}"}}\n') == []
 
 
+NO_SOCKET = "a socket cannot be made here:"
+
+
 def test_directories_and_accounts(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     main = """
@@ -186,7 +195,8 @@ daemon:
   state_dir: not/there
   inlets:
     - {unix: file/events.sock, allow: {users: [rooot, "0"], groups: [root]}}
-    - {unix: gone/events.sock, allow: [{users: [root]}, {groups: [no-such-group]}]}
+    - {unix: u/u/events.sock, allow: [{users: [root]}, {groups: [no-such-group]}]}
+    - {unix: made/events.sock}
   control: {unix: control.sock}
 """
     told = tell(problems_of(tmp_path, main), tmp_path)
@@ -194,12 +204,31 @@ daemon:
         line.replace("root", "USER")
         for line in [
             "hookd.yaml:4:14 error [not_writable] not/there is not there, and cannot be made by root",
-            "hookd.yaml:6:14 error [not_writable] a socket cannot be made here: file is not a directory",
-            "hookd.yaml:7:14 error [not_writable] a socket cannot be made here: there is no directory gone",
+            f"hookd.yaml:6:14 error [not_writable] {NO_SOCKET} file is not a directory",
+            f"hookd.yaml:7:14 error [not_writable] {NO_SOCKET} u/u is not there, and cannot be made by root",
             "hookd.yaml:6:48 error [unknown_account] there is no user `rooot` on this machine",
-            "hookd.yaml:7:67 error [unknown_account] there is no group `no-such-group` on this machine",
+            "hookd.yaml:7:66 error [unknown_account] there is no group `no-such-group` on this machine",
         ]
     ]
+
+
+@pytest.mark.parametrize(
+    ("managed_dir", "said"),
+    [
+        ("managed", None),
+        ("managed/by/tenants", None),  # made with what is above it
+        ("file", "file is not a directory"),
+        ("file/managed", "file/managed is not there, and cannot be made by USER"),
+        ("file/of/tenants", "file/of is not there, and cannot be made by USER"),
+    ],
+)
+def test_where_managed_webhooks_are_written(tmp_path: Path, managed_dir: str, said: str | None) -> None:
+    (tmp_path / "file").write_text("")
+    main = f"{DAEMON}{WEBHOOK}\nmanaged_dir: {managed_dir}\n"
+    line = f"version: 1\n{main}".splitlines().index(f"managed_dir: {managed_dir}") + 1
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    told = [each.replace(f"by {user}", "by USER") for each in tell(problems_of(tmp_path, main), tmp_path)]
+    assert told == ([f"hookd.yaml:{line}:14 error [not_writable] {said}"] if said else [])
 
 
 AS_NOBODY = """

@@ -201,8 +201,9 @@ def test_nothing_of_the_repository_is_run(tree: Path, trap: tuple[Path, Path]) -
     assert ran.exists()
 
 
-def test_nothing_of_a_submodule_is_run(tree: Path, tmp_path: Path, trap: tuple[Path, Path]) -> None:
-    script, ran = trap
+@pytest.fixture
+def submodule(tree: Path, tmp_path: Path) -> Path:
+    """Give the directory of a submodule with one file, as it was committed."""
     other = tmp_path / "other"
     other.mkdir()
     git(other, "init", "-q")
@@ -211,12 +212,41 @@ def test_nothing_of_a_submodule_is_run(tree: Path, tmp_path: Path, trap: tuple[P
     git(other, "commit", "-q", "-m", "one")
     git(tree, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(other), "sub")
     git(tree, "commit", "-q", "-am", "sub")
-    git(tree / "sub", "config", "core.fsmonitor", str(script))
-    (tree / "sub" / "o.yaml").write_text("webhooks: {a: 1}\n")
-    found = read_checkout(tree / "hookd.yaml", read(tree / "hookd.yaml", tree / "sub" / "o.yaml"))
+    return tree / "sub"
+
+
+def test_nothing_of_a_submodule_is_run(tree: Path, submodule: Path, trap: tuple[Path, Path]) -> None:
+    script, ran = trap
+    git(submodule, "config", "core.fsmonitor", str(script))
+    (submodule / "o.yaml").write_text("webhooks: {a: 1}\n")
+    found = read_checkout(tree / "hookd.yaml", read(tree / "hookd.yaml", submodule / "o.yaml"))
     assert found is not None
-    assert not found.dirty  # what lies in another work tree is of another commit
+    assert found.dirty
     assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "dirty"), [("clean", False), ("changed", True), ("ahead", True), ("taken over", False)]
+)
+def test_a_file_of_a_submodule_is_held_against_what_the_commit_names(
+    tree: Path, submodule: Path, how: str, *, dirty: bool
+) -> None:
+    if how != "clean":
+        (submodule / "o.yaml").write_text("webhooks: {a: 1}\n")
+    if how in {"ahead", "taken over"}:
+        git(submodule, "commit", "-q", "-am", "two")
+    if how == "taken over":
+        git(tree, "commit", "-q", "-am", "sub is two")
+    found = read_checkout(tree / "hookd.yaml", read(tree / "hookd.yaml", submodule / "o.yaml"))
+    assert found is not None
+    assert (found.commit, found.dirty) == (git(tree, "rev-parse", "HEAD"), dirty)
+
+
+def test_a_submodule_of_which_nothing_is_read_does_not_count(tree: Path, submodule: Path) -> None:
+    (submodule / "o.yaml").write_text("webhooks: {a: 1}\n")
+    found = read_checkout(tree / "hookd.yaml", read(tree / "hookd.yaml"))
+    assert found is not None
+    assert not found.dirty
 
 
 def test_what_a_partial_clone_has_not_got_is_not_fetched(tree: Path, trap: tuple[Path, Path]) -> None:

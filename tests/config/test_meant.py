@@ -8,7 +8,7 @@ import pytest
 
 from hookd.config.building.values import parse_duration, parse_rate, parse_size
 from hookd.config.check import config_schema
-from hookd.config.meant import _SYNONYMS, meant_file, meant_id, meant_key, meant_quantity, tell_odd
+from hookd.config.meant import _SYNONYMS, meant_file, meant_id, meant_key, meant_quantity, tell_odd, tell_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,15 @@ if TYPE_CHECKING:
         ("a duration like", -5, None),
         ("a duration like", 1.5, None),
         ("a duration like", True, None),
-        ("a duration like", "1.5h", None),
+        ("a duration like", "1.5h", "90m"),
+        ("a duration like", "0.5s", "500ms"),
+        ("a duration like", "0.5ms", None),
+        ("a duration like", "5m30s", "330s"),
+        ("a duration like", "1 hour 30 minutes", "90m"),
+        ("a duration like", "1d12h", "36h"),
+        ("a duration like", "10m3", None),
+        ("a duration like", "5m-30s", None),
+        ("a duration like", "5m30x", None),
         ("a duration like", "forever", None),
         ("a duration like", "9" * 5000, None),
         ("a size like", 16, "16B"),
@@ -106,3 +114,12 @@ def test_a_file_that_was_meant_stands_beside(tmp_path: Path) -> None:
 )
 def test_what_cannot_well_be_seen_is_named(text: str, told: str) -> None:
     assert tell_odd(text) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("5m30s", "; it takes one whole number and one unit"), ("1.5h", "; it takes one whole number and one unit")]
+    + [(text, "") for text in ("5 min", "10", "")],
+)
+def test_a_quantity_is_written_in_one_unit(text: str, told: str) -> None:
+    assert tell_parts(text) == told

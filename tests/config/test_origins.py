@@ -134,3 +134,18 @@ def test_a_definition_names_the_schema_of_its_body_as_it_is_written(tmp_path: Pa
     assert definition["body"]["schema"] == "s.json"
     (found,) = [each for each in origins if each["path"] == ["body", "schema"]]
     assert found == {"path": ["body", "schema"], "layer": "webhook", "place": f"{tmp_path}/hookd.yaml:6:12"}
+
+
+def test_a_null_that_is_kept_came_from_the_layer_that_says_it(tmp_path: Path) -> None:
+    profiles = "profiles: {forever: {suspend_after: null}}\n"
+    webhooks = (
+        "webhooks:\n  own: {url: https://a.example/, events: [a], suspend_after: null}\n"
+        "  built: {url: https://a.example/, events: [a], profile: forever}\n"
+    )
+    main = write_tree(tmp_path, main=f"version: 1\ndefaults: {{suspend_after: 2d}}\n{profiles}{webhooks}")
+    loaded = load(main)
+    for webhook, layer, line in (("own", "webhook", 5), ("built", "profile forever", 3)):
+        assert loaded.config.webhooks[webhook].suspend_after is None
+        origin = origins_of(loaded, webhook).origin(webhook, ("suspend_after",))
+        assert origin.place is not None
+        assert (origin.layer, origin.place.line) == (layer, line)

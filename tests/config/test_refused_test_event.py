@@ -72,7 +72,7 @@ def told(top: Path, webhooks: str) -> list[str]:
         ),
         (
             "{type: user.updated, subject: u, data: {id: 1, new: 1}}",
-            ["10:109 schema_invalid at /data: has a property that the schema does not allow"],
+            ["10:109 schema_invalid at /data: has the property `new`, which the schema does not allow"],
         ),
         ("{type: user.updated, subject: u}", ["10:70 schema_invalid at /data: data is required"]),
         (

@@ -41,9 +41,9 @@ class Repository:
         write_all(top, "two")
         self.commit("two")
 
-    def git(self, *words: str, cwd: Path | None = None) -> str:
+    def git(self, *words: str, cwd: Path | None = None, check: bool = True) -> str:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-        done = subprocess.run(["git", *identity, *words], cwd=cwd or self.top, check=True, capture_output=True)
+        done = subprocess.run(["git", *identity, *words], cwd=cwd or self.top, check=check, capture_output=True)
         return done.stdout.decode().strip()
 
     def commit(self, note: str) -> None:
@@ -98,9 +98,8 @@ async def test_a_conflict_waits_for_its_person_and_a_merge_is_then_applied(tmp_p
     write_all(tmp_path, "three")
     tree.commit("three")
     async with following(House(tree.main)) as house:
-        await trio.to_thread.run_sync(
-            lambda: subprocess.run(["git", "merge", "-q", "two"], cwd=tmp_path, capture_output=True, check=False)
-        )
+        await trio.to_thread.run_sync(lambda: tree.git("merge", "-q", "two", check=False))
+        assert (tmp_path / ".git" / "MERGE_HEAD").exists()
         with trio.move_on_after(1.0) as waited:
             await house.reloader.reload()
         assert waited.cancelled_caught  # conflict markers are not even looked at while the merge is open
@@ -156,6 +155,27 @@ async def test_what_runs_is_known_by_the_commit_that_it_gets(
         assert (line["revision"], line["commit"], line["dirty"]) == (str(revision), head, False)
         archive = tmp_path / ".git" / "last-good" / "config.tar"
         await eventually(lambda: open_last_good(archive, tree.main).loaded.config.revision == revision)
+
+
+async def test_a_lock_that_a_killed_git_left_is_named_and_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[MutableMapping[str, Any]]
+) -> None:
+    monkeypatch.setattr("hookd.config.reload.settle._GIT_AT_MOST_S", 0.5)
+    tree = Repository(tmp_path)
+    async with following(House(tree.main)) as house:
+        for mark, advice in (
+            ("index.lock", ", which is to be removed if no git runs there any more"),
+            ("MERGE_HEAD", ""),
+        ):
+            logged.clear()
+            (tmp_path / ".git" / mark).touch()
+            for note in (f"{mark} first", f"{mark} second"):
+                write_all(tmp_path, note)
+                await house.runs(note)
+            (line,) = told(logged, "config.deferred")
+            where = f"there is {tmp_path}/.git/{mark}{advice}"
+            assert line["reason"] == f"git is at work in the tree: {where}; the files are read as they lie"
+            (tmp_path / ".git" / mark).unlink()
 
 
 def test_a_start_waits_for_a_checkout_and_not_for_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,13 +47,17 @@ async def test_a_slow_writer_is_waited_for(tmp_path: Path) -> None:
     """Each of the pieces is whole YAML, of fewer webhooks."""
     lines = [f'  h{number}: {{url: "https://example.com/", events: [a]}}\n' for number in range(15)]
     async with following(House(write_tree(tmp_path, main=MAIN, hooks__a=hook("old")))) as house:
+        pauses: list[float] = []
         with (tmp_path / "hooks" / "a.yaml").open("w") as file:
             for line in ["webhooks:\n", *lines]:
                 file.write(line)
                 file.flush()
+                written = time.monotonic()
                 await trio.sleep(0.06)
+                pauses.append(time.monotonic() - written)
         await house.until(lambda: len(house.live.current.webhooks) == len(lines))
-        assert len(house.applied) <= 2  # the writer itself may be held up once
+        # A writer that the machine holds up, or its news, looks like one that is done.
+        assert len(house.applied) <= 2 + sum(pause > settle_module._QUIET_S / 2 for pause in pauses)
 
 
 async def test_a_volume_of_kubernetes_is_followed(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import timeit
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from hookd.config.problems import ConfigInvalid, Problem
 from hookd.config.schema.schemas import CompiledSchema, SchemaSet
 from hookd.config.text.jsonplaces import place_in_json
-from hookd.core.config import Place
+from hookd.core.config import Fault, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -129,6 +130,61 @@ def test_a_fault_says_where_and_which_rule(schema: object, value: object, path: 
 def test_no_fault_shows_anything_of_the_value(schema: object, value: object) -> None:
     fault = compiled(schema).fault(value)
     assert SECRET not in str(fault)
+
+
+CLOSED = {"properties": {"email": {}, "a/b": {}}, "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["emial"], "has the property `emial`, which the schema does not allow"),
+        (["street-line2"], "has the property `street-line2`, which the schema does not allow"),
+        (["oauth2Token"], "has the property `oauth2Token`, which the schema does not allow"),
+        (["größe", "$ref"], "has the properties `größe`, `$ref`, which the schema does not allow"),
+        (["a", "b", "c", "d"], "has the properties `a`, `b`, `c` and others, which the schema does not allow"),
+        (["a", "jan@example.com"], "has the properties `a` and others, which the schema does not allow"),
+        (["jan@example.com"], "has a property that the schema does not allow"),
+        (["example.com"], "has a property that the schema does not allow"),
+        (["Jan de Vries"], "has a property that the schema does not allow"),
+        (["+31612345678"], "has a property that the schema does not allow"),
+        (["a1b2c3d4"], "has a property that the schema does not allow"),
+        (["4f9c"], "has a property that the schema does not allow"),
+        (["card4111"], "has a property that the schema does not allow"),
+        (["a\u202eb"], "has a property that the schema does not allow"),
+        (["a\nb"], "has a property that the schema does not allow"),
+        (["x" * 41], "has a property that the schema does not allow"),
+        ([""], "has a property that the schema does not allow"),
+    ],
+)
+def test_a_property_that_is_not_allowed_is_named_if_it_looks_like_a_fields(names: list[str], told: str) -> None:
+    value = dict.fromkeys(names)
+    assert str(compiled(CLOSED).fault(value)) == str(Fault(path="", message=told))
+    last = {"properties": {"email": {}}, "unevaluatedProperties": False}
+    assert str(compiled(last).fault(value)) == str(Fault(path="", message=told))
+    within = compiled({"properties": {"user": CLOSED}}).fault({"user": value})
+    assert within is not None
+    assert (within.path, within.message) == ("/user", told)
+
+
+def test_names_are_the_payloads_own_where_a_schema_takes_them_by_a_pattern() -> None:
+    inner = {"patternProperties": {"^[a-z]+$": {}}, "additionalProperties": False}
+    for schema in (inner, {"properties": {"a": CLOSED, "b": inner}}, {"properties": {"a": {"$ref": "by.json"}}}):
+        judge = compiled(schema, by=inner)
+        for value in ({"Jan": 1}, {"a": {"Jan": 1}}, {"b": {"Jan": 1}}):
+            assert "Jan" not in str(judge.fault(value))
+
+
+def test_one_that_another_part_of_the_schema_names_is_named_in_any_case() -> None:
+    keyed = {"patternProperties": {"^x": {}}, "properties": {"line 4711": {}, "in": CLOSED}}
+    assert "`line 4711`" in str(compiled(keyed).fault({"in": {"line 4711": 1}}))
+
+
+def test_to_look_at_a_name_takes_no_longer_than_it_is_long() -> None:
+    judge = compiled(CLOSED)
+    for name in ("a" * 39 + "!", "a_" * 19 + "!", "aA" * 19 + "!", "a1A" * 13 + "!"):
+        value = {name: 1}
+        assert min(timeit.repeat(partial(judge.fault, value), number=10, repeat=3)) < 1
 
 
 def test_a_valid_value_has_no_fault_and_is_judged_quickly() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hookd.config.checking import showing
 from hookd.config.checking.showing import columns_of, mask_line, render_problems
 from hookd.config.problems import Problem
 from hookd.core.config import Place
@@ -95,6 +96,34 @@ def test_the_caret_stands_under_its_word_as_a_terminal_shows_it(line: str, word:
     source, caret = show(line, line.index(word) + 1)
     before = source[: source.index(word)]
     assert caret == " " * columns_of(before) + "^" * columns_of(word)
+
+
+def test_many_problems_in_a_long_line_cost_no_more_than_in_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line is searched for secrets once, and of it no more is measured than what is shown."""
+    mask, columns = showing.mask_line, showing._columns
+    work = {"searched": 0, "measured": 0}
+
+    def count_searched(line: str) -> str:
+        work["searched"] += len(line)
+        return mask(line)
+
+    def count_measured(character: str) -> int:
+        work["measured"] += 1
+        return columns(character)
+
+    line = "{" + ", ".join(f"名{number:04}: 1x" for number in range(3_000)) + "}"
+    starts = [at for at in range(len(line)) if line.startswith("1x", at)]
+    problems = [Problem(at(1, start + 1), "no", "bad_value") for start in starts]
+    monkeypatch.setattr(showing, "mask_line", count_searched)
+    monkeypatch.setattr(showing, "_columns", count_measured)
+    shown = render_problems(problems, {"hookd.yaml": line}).splitlines()
+    assert work["searched"] <= 4 * len(line)
+    assert work["measured"] <= 4 * 120 * len(problems)
+    assert len(shown) == 3 * len(starts) == 3 * 3_000
+    for number, start in enumerate(starts[::100]):
+        _, source, carets = shown[number * 300 : number * 300 + 3]
+        before = next(source[:it] for it in range(len(source)) if columns_of(source[:it]) == carets.index("^"))
+        assert line[start - 7 : start + 2] == source[len(before) - 7 : len(before) + 2]
 
 
 def test_columns_are_those_of_a_terminal() -> None:

@@ -182,7 +182,16 @@ def test_no_main_file(tmp_path: Path) -> None:
 
 
 def test_the_main_file_is_a_directory(tmp_path: Path) -> None:
-    assert problem_of(tmp_path).startswith(f"unreadable_file {tmp_path}:1:1: {tmp_path} is a directory")
+    begins = f"unreadable_file {tmp_path}:1:1: {tmp_path} is a directory, and a config begins with a file"
+    assert problem_of(tmp_path) == begins
+    main = tmp_path / "hookd.yaml"
+    main.mkdir()
+    assert problem_of(tmp_path) == begins
+    main.rmdir()
+    main.write_text("version: 1\n")
+    with pytest.raises(ConfigInvalid) as caught:
+        read_snapshot(tmp_path)
+    assert [problem.hint for problem in caught.value.problems] == [str(main)]
 
 
 def test_a_main_file_that_is_no_yaml_is_told_with_its_source(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookd.config.problems import CODES, ConfigInvalid
-from hookd.config.text.strictyaml import MAX_DEPTH, MAX_VALUES, parse_anyway, parse_yaml
+from hookd.config.text.composing import MAX_DEPTH
+from hookd.config.text.strictyaml import MAX_VALUES, parse_anyway, parse_yaml
 from hookd.config.text.syntax import MAX_FILE_BYTES
 
 

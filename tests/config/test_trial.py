@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from hookd.config.checking.trial import TrialResult, run_trials
-from tests.config.trees import load_tree
+from hookd.config.checking.trial import TrialResult, place_faults, run_trials
+from hookd.config.load import load
+from hookd.config.text.strictyaml import parse_yaml
+from hookd.core.explaining import explain, read_event
+from hookd.core.model import Refusal
+from tests.config.trees import load_tree, write_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +38,7 @@ FILES = {
     "out.json": '{"properties": {"n": {"maximum": 150}}}',
 }
 TEMPLATE = 'template: {n: $(data.amount), "on": $(data.country), t: $(secrets.token), o: "$(data.o?)", l: [1, true]}'
+IGNORED = "expected delivered, but the event was ignored: "
 NL = "event: {type: user.updated, tenant: acme, data: {country: NL, amount: 150}}"
 
 
@@ -70,15 +76,15 @@ def test_what_holds_passes(tmp_path: Path, test: str) -> None:
         (f"{NL}, expect: refused", "expected refused, but the event was delivered"),
         (
             "event: {type: user.updated, tenant: acme, data: {country: NL, amount: 1}}, expect: delivered",
-            "expected delivered, but the event was ignored: the filter does not hold at `data.amount.gte`",
+            f"{IGNORED}the filter does not hold: data.amount gte 100; the event has 1",
         ),
         (
             "event: {type: user.updated, tenant: other, data: {}}, expect: delivered",
-            "expected delivered, but the event was ignored: it belongs to another tenant than the webhook",
+            'expected delivered, but the event was ignored: tenant: "acme"; this event is of "other"',
         ),
         (
             "event: {type: user.deleted, tenant: acme}, expect: delivered",
-            "expected delivered, but the event was ignored: `user.deleted` in `events` is not active",
+            "expected delivered, but the event was ignored: events: user.deleted is not active, which beats",
         ),
         (
             "event: {type: user.updated, tenant: acme, data: {amount: x}}, expect: delivered",
@@ -86,7 +92,7 @@ def test_what_holds_passes(tmp_path: Path, test: str) -> None:
         ),
         (
             "event: {type: hookd.webhook.resumed, tenant: acme}, expect: delivered",
-            "expected delivered, but the event was ignored: no entry of `events` matches its type",
+            f'{IGNORED}no entry of `events` matches "hookd.webhook.resumed": user.*, user.deleted, hookd.delivery.dead',
         ),
         (f"{NL}, expect: delivered, body: {{n: 151}}", "`body.n` is 150 instead of 151"),
         (f"{NL}, expect: delivered, body: {{n: '150'}}", '`body.n` is 150 instead of "150"'),
@@ -102,7 +108,7 @@ def test_what_holds_passes(tmp_path: Path, test: str) -> None:
         (f"{NL}, expect: delivered, body: null", "`body` is {"),
         (
             "event: {type: user.updated, tenant: acme, data: {amount: 150, country: null}}, expect: delivered",
-            "expected delivered, but the event was ignored: the filter does not hold at `any`",
+            "expected delivered, but the event was ignored: the filter does not hold: any of 2: none holds",
         ),
     ],
 )  # fmt: skip
@@ -114,6 +120,33 @@ def test_what_does_not_hold_is_explained(tmp_path: Path, test: str, message: str
     assert problem is not None
     assert str(problem.place) == f"{tmp_path}/hookd.yaml:15:9"
     assert problem.code == "test_failed"
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (
+            "{country: DE, amount: 150}",
+            ("✗ any of 2: none holds", '✗   data.country in ["NL", "BE"]; the event has "DE"'),
+        ),
+        ("{country: NL, amount: 99}", ()),
+    ],
+)
+def test_why_an_event_is_ignored_is_told_as_route_explains_it(
+    tmp_path: Path, data: str, lines: tuple[str, ...]
+) -> None:
+    event = f"{{type: user.updated, tenant: acme, data: {data}}}"
+    result = run(tmp_path, f"event: {event}, expect: delivered")
+    assert result.difference[: len(lines)] == lines
+    config = load(tmp_path / "hookd.yaml").config
+    written = json.dumps(parse_yaml(event.encode(), "e").value).encode()
+    incoming = read_event(config, written, now=0, new_id=lambda: "1")
+    assert not isinstance(incoming, Refusal)
+    told = explain(config.webhooks["w"], incoming.event, incoming.data)
+    assert result.message.endswith(f"the filter does not hold: {told.clauses[0].text}")
+    if lines:
+        assert [line[1:].strip() for line in result.difference] == [clause.text for clause in told.clauses]
+        assert [line[0] == "✓" for line in result.difference] == [clause.holds for clause in told.clauses]
 
 
 def test_a_body_that_cannot_be_rendered_fails(tmp_path: Path) -> None:
@@ -157,7 +190,7 @@ def test_tests_are_counted_within_their_webhook(tmp_path: Path) -> None:
         ("b", 1, True),
         ("off", 1, False),
     ]
-    assert results[3].message.endswith("the webhook is not active")
+    assert results[3].message.endswith("but the event was ignored: active: false")
 
 
 def test_a_body_that_differs_is_shown_line_by_line(tmp_path: Path) -> None:
@@ -223,3 +256,67 @@ def test_a_pattern_chooses_tests(tmp_path: Path, pattern: str, ran: list[str]) -
     """
     results = run_trials(load_tree(tmp_path, main=main), now=0, pattern=pattern)
     assert [result.label for result in results] == ran
+
+
+PLACED = """\
+version: 1
+include: [shared.yaml]
+webhooks:
+  crm:
+    url: https://example.com/
+    events: [a, "b.*"]
+    filter: {data.n: 1}
+    body: {template: {n: $(data.n), l: [1, {m: 2}]}}
+    tests:
+      - event: {type: a, data: {n: 2}}
+        expect: §delivered
+      - {event: {type: a}, expect: §delivered}
+      - event: {type: a, data: {n: 1}}
+        expect: delivered
+        body:
+          n: 1
+          l: [1, {m: §3}]
+      - {event: {type: a, data: {n: 1}}, expect: delivered, §body: {n: 1}}
+      - event: {type: a, data: {n: 1}}
+        expect: delivered
+        body:
+          n: 1
+          l: [1, {m: 2}]
+          "größer": §{x: 1}
+      - {event: {type: a, data: {n: 1}}, expect: delivered, body: {n: 1, l: §[1]}}
+  shop: {profile: tested}
+"""
+SHARED = """\
+profiles:
+  tested:
+    url: https://example.com/
+    events: [a]
+    body: {format: form, template: {n: $(data.n)}}
+    tests:
+      - {event: {type: a, data: {n: 1}}, expect: delivered, body: {n: §2}}
+      - {event: {type: a}, expect: §delivered}
+"""
+
+
+def places_of(text: str) -> list[str]:
+    """Give the places of the marks in a text, counted without them."""
+    lines = enumerate(text.split("\n"), 1)
+    return [
+        f"{number}:{len(before.replace('§', '')) + 1}"
+        for number, line in lines
+        for before in (line[:at] for at, character in enumerate(line) if character == "§")
+    ]
+
+
+def test_what_does_not_hold_is_told_at_its_value_wherever_the_test_stands(tmp_path: Path) -> None:
+    """At `expect`, at what differs in the body, or at `body` if that has not what is sent."""
+    loaded = load(write_tree(tmp_path, main=PLACED.replace("§", ""), shared=SHARED.replace("§", "")))
+    results = place_faults(run_trials(loaded.config, now=0), loaded.config, loaded.snapshot)
+    told = [str(result.problem.place).removeprefix(f"{tmp_path}/") for result in results if result.problem]
+    assert told == [
+        *(f"hookd.yaml:{at}" for at in places_of(PLACED)),
+        *(f"shared.yaml:{at}" for at in places_of(SHARED)),
+    ]
+    assert {result.place for result in results if result.webhook == "crm"} == {
+        test.place for test in loaded.config.webhooks["crm"].tests
+    }

@@ -74,22 +74,42 @@ def read_checkout(main: Path, files: Mapping[str, bytes]) -> Checkout | None:
     """Give the commit of the work tree that holds the file `main`, or None. Waits at most 2 s and never raises.
 
     `files` is what was read, by path. It is dirty if a file of it that lies in this work tree is not in the commit or
-    holds other bytes there, or if a YAML or JSON file of the commit beside them is gone. Others do not count.
+    holds other bytes there, or if a YAML or JSON file of the commit beside them is gone. A file in a submodule is held
+    against the commit that this one names for it. Others do not count: managed webhooks may have a repository inside.
     """
     top = find_work_tree(_directory_of(os.path.realpath(main)))
     if top is None:
         return None  # most directories: no process is worth it
-    deadline = time.monotonic() + _ANSWER_WITHIN
+    return _read_checkout(top, files, time.monotonic() + _ANSWER_WITHIN)
+
+
+def _read_checkout(top: str, files: Mapping[str, bytes], deadline: float) -> Checkout | None:
     answer = _ask(top, deadline, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if answer is None:
         return None
     commit = answer.decode("ascii", "replace").strip()
-    own = _files_in(top, files)
+    own, inner = _files_in(top, files)
     directories = sorted({os.path.dirname(path) for path in own})  # noqa: PTH120  bytes, many
     named = [] if b"" in directories or len(directories) > _MOST_DIRECTORIES else directories
     listing = _ask(top, deadline, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *map(os.fsdecode, named))
     dirty = listing is None or _differs(top, own, _read_listing(listing), directories)
+    if inner and not dirty:
+        dirty = _differ_inside(top, commit, inner, files, deadline)
     return Checkout(commit=commit, dirty=dirty)
+
+
+def _differ_inside(top: str, commit: str, inner: frozenset[str], files: Mapping[str, bytes], deadline: float) -> bool:
+    """Whether a submodule stands elsewhere than this commit says, or holds files that differ."""
+    below = [os.path.relpath(each, top) for each in sorted(inner)]
+    listing = _ask(top, deadline, "ls-tree", "-z", "--full-tree", commit, "--", *below)
+    named = {} if listing is None else _read_listing(listing, b" commit ")
+    for path in below:
+        stands_at = named.get(os.fsencode(path))
+        if stands_at is not None:
+            found = _read_checkout(os.path.join(top, path), files, deadline)  # noqa: PTH118  texts
+            if found is None or found.dirty or found.commit != stands_at:
+                return True
+    return listing is None
 
 
 def find_work_tree(directory: str) -> str | None:
@@ -146,6 +166,11 @@ def is_writing(mark: str) -> bool:
     return "/index.lock@" in mark
 
 
+def path_of(mark: str) -> str:
+    """Give the file or directory that a mark is."""
+    return mark.rpartition("@")[0]
+
+
 def list_heads(git_directory: Path) -> tuple[str, ...]:
     """Give the files that change when the work tree comes to stand at another commit."""
     return tuple(f"{git_directory}/{name}" for name in _HEADS)
@@ -169,11 +194,14 @@ def _directory_of(path: str) -> str:
     return os.path.dirname(path)  # noqa: PTH120  a text
 
 
-def _files_in(top: str, files: Mapping[str, bytes]) -> dict[bytes, bytes]:
-    """Give those of the files that lie in this work tree and in none inside of it, by their path below its top."""
+def _files_in(top: str, files: Mapping[str, bytes]) -> tuple[dict[bytes, bytes], frozenset[str]]:
+    """Give those of the files that lie in this work tree, by their path below its top, and the work trees inside of it.
+
+    What lies in one of these is not among the files: it is that one's.
+    """
     below = len(top.rstrip("/")) + 1
     real_of: dict[str, str] = {}  # the names of directories, of which there are few, by those that they go by
-    inside: dict[str, bool] = {}
+    tops: dict[str, str | None] = {}
     own: dict[bytes, bytes] = {}
     for name, content in files.items():
         directory, slash, base = name.rpartition("/")
@@ -184,19 +212,20 @@ def _files_in(top: str, files: Mapping[str, bytes]) -> dict[bytes, bytes]:
         if os.path.islink(real):  # noqa: PTH114  texts, many
             real = os.path.realpath(real)
             home = _directory_of(real)
-        if home not in inside:
-            inside[home] = find_work_tree(home or "/") == top
-        if inside[home]:
+        if home not in tops:
+            tops[home] = find_work_tree(home or "/")
+        if tops[home] == top:
             own[os.fsencode(real[below:])] = content
-    return own
+    start = top.rstrip("/") + "/"
+    return own, frozenset(each for each in tops.values() if each is not None and each.startswith(start))
 
 
-def _read_listing(listing: bytes) -> dict[bytes, str]:
-    """Read `MODE TYPE ID TAB PATH NUL`: the id of each blob by its path."""
+def _read_listing(listing: bytes, kind: bytes = b" blob ") -> dict[bytes, str]:
+    """Read `MODE TYPE ID TAB PATH NUL`: the id of each blob, or submodule, by its path."""
     found: dict[bytes, str] = {}
     for entry in listing.split(b"\0"):
         head, _, path = entry.partition(b"\t")
-        if b" blob " in head:
+        if kind in head:
             found[path] = head.rpartition(b" ")[2].decode("ascii", "replace")
     return found
 

@@ -5,6 +5,8 @@ Rules of this module:
 1. A file counts once, however many patterns and links lead to it, under the first name in the order of the entries.
 2. What is asked for and cannot be read is told where it is asked for: a plain name that is not there, and a link that
    leads nowhere, also if only a pattern matches it. Passed over, it would take its webhooks away without a word.
+3. So would a directory that is closed to us. One that an entry names is told; what a pattern meets on its way may be
+   anybody's (`lost+found`), and matters only if webhooks stood there (`config.reload.guard`).
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hookd.config.meant import meant_file
-from hookd.config.patterns import LOST, RealPaths, is_pattern, list_files, pattern_root
+from hookd.config.meant import meant_file, meant_main
+from hookd.config.patterns import LOST, RealPaths, is_pattern, list_files, pattern_root, why_closed
 from hookd.config.problems import Problem
 from hookd.config.reading import Moved
 from hookd.core.config import Place
@@ -77,12 +79,20 @@ def list_wanted(main: str, wanted: Wanted) -> Listed:
     for entry, place in wanted.include:
         roots.append(pattern_root(directory, entry))
         # The path of one file is taken as it is: that it is not there is told, and not that nothing matched.
-        take(list_files(directory, entry) if is_pattern(entry) else {_beside(directory, entry): None}, place)
+        take(
+            _list_below(roots[-1], directory, entry) if is_pattern(entry) else {_beside(directory, entry): None}, place
+        )
     if wanted.managed is not None:
         managed = _beside(directory, wanted.managed[0])
         roots.append(managed)
-        take(list_files(managed, "*.yaml"), wanted.managed[1])
+        take(_list_below(managed, managed, "*.yaml"), wanted.managed[1])
     return Listed(files, tuple(roots))
+
+
+def _list_below(root: str, directory: str, pattern: str) -> Mapping[str, str | None]:
+    """List what matches; if that is nothing since its root is closed to us, the root: reading it tells why."""
+    found = list_files(directory, pattern)
+    return found if found or why_closed(root) is None else {root: LOST}
 
 
 def _beside(directory: str, path: str) -> str:
@@ -90,7 +100,10 @@ def _beside(directory: str, path: str) -> str:
 
 
 def tell_unreadable(name: str, error: OSError | Moved, place: Place | None) -> Problem:
-    """Say that a file cannot be read, at the place that names it, if there is one."""
+    """Say that a file cannot be read, at the place that names it; None: nothing does, it is the main file."""
+    if place is None and isinstance(error, IsADirectoryError):
+        message = f"{name} is a directory, and a config begins with a file"
+        return Problem(Place(file=name), message, "unreadable_file", hint=meant_main(name))
     place = place or Place(file=name)
     if isinstance(error, Moved):
         return Problem(place, f"{name} changed while it was read", "unsettled")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -88,10 +89,13 @@ _DURATIONS: Final = MappingProxyType(
         "week": ("d", 7),
     }
 )
+#: Milliseconds, the largest unit first.
+_MS: Final = MappingProxyType({"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1})
 _SIZES: Final = MappingProxyType({"": "B", "b": "B", "k": "KiB", "m": "MiB", "g": "GiB", "t": "TiB"})
 _OWN: Final = re.compile(r"(?:[xX]_|X-)(?=.)")
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_DURATION: Final = re.compile(r"([0-9]{1,9})\s*([a-z]+)", re.IGNORECASE)
+_DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([a-z]+)\s*", re.IGNORECASE)
+_NUMBERS: Final = re.compile(r"[0-9]+")
 _SIZE: Final = re.compile(r"([0-9]{1,12})\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _RATE: Final = re.compile(r"([0-9]{1,9})\s*(?:/|per)\s*(s|sec|second|m|min|minute|h|hour)", re.IGNORECASE)
 _OTHER_QUOTES: Final = "\u201c\u201d\u201e\u201f\u2018\u2019\u201a\u201b\u00ab\u00bb"
@@ -127,6 +131,11 @@ def meant_quantity(expected: str, value: object) -> str | None:
     return None
 
 
+def tell_parts(text: str) -> str:
+    """Say of a quantity in several units, or with a fraction, that there is one way to write it: `; …`."""
+    return "; it takes one whole number and one unit" if len(_NUMBERS.findall(text)) > 1 else ""
+
+
 def meant_file(path: str) -> str | None:
     """Give the name of the file beside one that is not there which was probably meant. Looks at the disk."""
     directory, _, name = path.rpartition("/")
@@ -138,6 +147,12 @@ def meant_file(path: str) -> str | None:
         return None
     near = difflib.get_close_matches(name, sorted(beside), n=1, cutoff=_NEAR_FILE)
     return near[0] if near else None
+
+
+def meant_main(directory: str) -> str | None:
+    """Give the main file that a directory has under its usual name; None: it has none. Looks at the disk."""
+    usual = os.path.join(directory, _MAIN)  # noqa: PTH118  a text
+    return usual if os.path.isfile(usual) else None  # noqa: PTH113  the same
 
 
 def tell_odd(text: str) -> str:
@@ -173,12 +188,18 @@ def meant_unquoted(text: str) -> Quoted | None:
 def _guess_duration(text: str) -> str | None:
     if text.isdecimal():
         return f"{text}s"
-    found = _DURATION.fullmatch(text)
-    if found is None:
+    parts = _DURATION.findall(text)
+    if not parts or _DURATION.sub("", text):
         return None
-    word = found[2].lower()
-    unit = _DURATIONS.get(word) or _DURATIONS.get(word.removesuffix("s"))
-    return None if unit is None else f"{int(found[1]) * unit[1]}{unit[0]}"
+    words = [word.lower() for _, word in parts]
+    units = [_DURATIONS.get(word) or _DURATIONS.get(word.removesuffix("s")) for word in words]
+    known = [unit for unit in units if unit is not None]
+    if len(known) < len(parts):
+        return None
+    total = sum(Fraction(number) * factor * _MS[unit] for (number, _), (unit, factor) in zip(parts, known, strict=True))
+    # In the smallest unit that was written, `330s` of `5m30s`; of `1.5h` in a smaller one.
+    least = min(_MS[unit] for unit, _ in known)
+    return next((f"{total // ms}{unit}" for unit, ms in _MS.items() if ms <= least and total % ms == 0), None)
 
 
 def _guess_size(text: str) -> str | None:
@@ -201,6 +222,7 @@ def _is(parse: Callable[[str], float], text: str) -> bool:
 
 
 _LONGEST: Final = 40
+_MAIN: Final = "hookd.yaml"
 _MOST_FILES: Final = 1_000
 _NEAR_FILE: Final = 0.75
 _QUANTITIES: Final[tuple[tuple[str, Callable[[str], str | None], Callable[[str], float]], ...]] = (

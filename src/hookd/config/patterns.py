@@ -44,6 +44,17 @@ def pattern_root(directory: str, pattern: str) -> str:
     return start
 
 
+def why_closed(directory: str) -> str | None:
+    """Give why a directory that is there cannot be looked into; None: it can, or it is not there."""
+    try:
+        with os.scandir(directory):
+            return None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return error.strerror
+
+
 def find_files(directory: str, pattern: str) -> list[str]:
     """Give the paths of the files (not directories) that match, sorted; a directory that cannot be read is empty.
 
@@ -81,7 +92,7 @@ def _match(directory: str, steps: list[str], entered: set[tuple[int, ...]]) -> I
         if rest and _is(found.is_dir):
             yield from _match(path, rest, entered)
         elif not rest and _is(found.is_file):
-            yield path, "link" if found.is_symlink() else "file"
+            yield path, "link" if _is(found.is_symlink) else "file"
         elif _is_meant(found.name, step, is_last=not rest) and _is_lost(path, found):
             yield path, LOST
 
@@ -112,7 +123,7 @@ def _is_meant(name: str, step: str, *, is_last: bool) -> bool:
 
 
 def _is_lost(path: str, found: os.DirEntry[str] | Path) -> bool:
-    return found.is_symlink() and not os.path.exists(path)  # noqa: PTH110  a text
+    return _is(found.is_symlink) and not os.path.exists(path)  # noqa: PTH110  a text
 
 
 class RealPaths:

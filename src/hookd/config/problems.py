@@ -78,6 +78,9 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "denied_address": "A webhook's URL leads to an address that is denied.",
         "foreign_template": "What looks like a template is none here, and is sent as it stands.",
         "foreign_operator": "What looks like a comparison is a text here, and is compared as it stands.",
+        "unread_file": "A file lies beside those that a pattern of `include` matches, and is not read.",
+        "unknown_keyword": "What looks like a keyword of JSON Schema is none, and asks for nothing.",
+        "never_matches": "A filter asks for a value that the schema of the event type does not allow.",
         "foreign_tenant": "A `test_event` is of a tenant whose events the webhook is not given.",
         "refused_test_event": "A `test_event` is one that would be refused.",
         "no_events": "An active webhook listens to nothing.",
@@ -93,6 +96,9 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "unreachable": "A receiver cannot be reached.",
     }
 )
+
+#: The codes of what is not there, where what is there may well be right.
+LACKING: Final = frozenset({"missing_key", "exactly_one"})
 
 #: How like two words are of which one is probably meant (difflib's ratio), and what counts as the beginning of one.
 _NEAR = 0.7
@@ -193,6 +199,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     # Two letters that changed places are a third of a word like `url`.
     cutoff = _NEAR_SHORT if len(word) <= _SHORT_WORD else _NEAR
     near = difflib.get_close_matches(meant, lowered, n=1, cutoff=cutoff)
-    near = near or difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=cutoff)
+    if not near and meant != word.lower():
+        near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=cutoff)
     near = near or [name for name in lowered if name.startswith(meant) and len(meant) >= _BEGINNING][:1]
     return lowered[near[0]] if near else None

@@ -235,7 +235,7 @@ class _Unreadable(ConfigInvalid):
 
 def _look_at(name: str) -> tuple[Stamp | None, bool]:
     """Give the stamp of what a name leads to, and whether it is a link."""
-    return stamp_of(name), Path(name).is_symlink()
+    return stamp_of(name), os.path.islink(name)  # noqa: PTH114  pathlib raises where a directory is closed to us
 
 
 def _read_once(main: str) -> Snapshot:

@@ -144,8 +144,8 @@ CAUSES: Final[Mapping[Cause, Meaning]] = MappingProxyType(
         Cause.TEST: _of("dead", "A `hookd test` failed; it is attempted once.", "Nothing is left to do."),
         Cause.WEBHOOK_DELETED: _of(
             "dead",
-            "Its webhook was deleted through the API, which ends the backlog.",
-            "`hookd replay` to another webhook.",
+            "Its webhook was deleted through the API, or its backlog was given up with `hookd remove`.",
+            "`hookd replay` to another webhook; or bring it back, and `hookd redrive WEBHOOK`.",
         ),
         Cause.HELD_TOO_LONG: _of(
             "dead", "It was held for longer than `retention.held`.", "`hookd redrive WEBHOOK` makes it due again."

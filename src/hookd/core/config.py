@@ -3,7 +3,7 @@
 Rules of this module:
 
 1. A Config is never changed. A reload builds another one and swaps one reference.
-2. Defaults of the contract stand here, in the dataclasses, and nowhere else.
+2. Defaults of the contract stand in the dataclasses, here and in `daemonconfig`, and nowhere else.
 3. After `config.load` has built a Config nobody looks into a mapping for a key that may be missing.
 4. A field that may hold a secret has the type `Text`: the text itself, or a `Reference` read at use.
 """
@@ -214,7 +214,7 @@ class Webhook:
         return self.paused or not self.active
 
 
-# --------------------------------------------------------------------------- daemon
+# --------------------------------------------------------------------------- the whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +237,15 @@ class Move:
 
     source: str
     target: str
+    place: Place | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotMoved:
+    """A move that was refused; `reason` tells a person why, and what to do."""
+
+    move: Move
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,16 @@ Rule: the defaults of the contract stand here, in the dataclasses, and nowhere e
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from hookd.core.units import DAY, GIB, MIB
 
 if TYPE_CHECKING:
     from hookd.core.config import Place, Reference, Text
+
+
+#: Where a state directory has the signing secrets that hookd makes.
+SECRETS_FOLDER: Final = "secrets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,7 +116,8 @@ def write_header(name: str, value: Text, mask: Callable[[str], str]) -> object:
     return value if isinstance(value, str) and not tells_secret(name) else write_text(value, mask)
 
 
-def _write_proxy(text: Text | None, mask: Callable[[str], str]) -> object:
+def write_proxy(text: Text | None, mask: Callable[[str], str]) -> object:
+    """Give the URL of a proxy without its credentials, which are masked; None: there is none."""
     if text is None or isinstance(text, Reference):
         return None if text is None else write_text(text, mask)
     try:
@@ -153,7 +154,7 @@ def write_definition(webhook: Webhook, mask: Callable[[str], str] = plain_mask) 
             }
         ),
         "headers": {name: write_header(name, value, mask) for name, value in webhook.headers},
-        "auth": _write_auth(webhook.auth, mask),
+        "auth": write_auth(webhook.auth, mask),
         "sign": webhook.sign
         and {"scheme": webhook.sign.scheme, "secrets": [write_text(each, mask) for each in webhook.sign.secrets]},
         "timeout": format_duration(webhook.timeout),
@@ -172,7 +173,7 @@ def write_definition(webhook: Webhook, mask: Callable[[str], str] = plain_mask) 
         "max_pending": webhook.max_pending,
         "suspend_after": "never" if webhook.suspend_after is None else format_duration(webhook.suspend_after),
         "allow_networks": [str(network) for network in webhook.allow_networks],
-        "proxy": _write_proxy(webhook.proxy, mask),
+        "proxy": write_proxy(webhook.proxy, mask),
         "http2": webhook.http2,
         "tls": webhook.tls
         and _present(
@@ -218,7 +219,8 @@ def write_schema(validator: Validator | None) -> str | None:
     return f"digest {str(getattr(validator, 'digest', 'unknown'))[:12]}"
 
 
-def _write_auth(auth: BearerAuth | BasicAuth | None, mask: Callable[[str], str]) -> object:
+def write_auth(auth: BearerAuth | BasicAuth | None, mask: Callable[[str], str]) -> object:
+    """Give `auth` with what is secret of it masked; None: there is none. A literal user name is not."""
     if auth is None:
         return None
     if isinstance(auth, BearerAuth):

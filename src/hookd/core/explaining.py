@@ -17,16 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from msgspec.structs import replace
-
 from hookd.core.catalogue import judge
 from hookd.core.conditions import OPERATORS
 from hookd.core.filters import value_at
 from hookd.core.model import Refusal
 from hookd.core.paths import ABSENT
-from hookd.core.routing import EVERY_TENANT, OWN, tenant_allows, trigger_for
-from hookd.core.strictjson import parse_json
-from hookd.core.wire import parse_event
+from hookd.core.routing import EVERY_TENANT, OWN, pattern_takes, tenant_allows, trigger_for
+from hookd.core.wire import parse_any_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,8 +38,6 @@ if TYPE_CHECKING:
 #: What is shown of a value; a document is not what one looks for here.
 _SHOWN: Final = 60
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, default=str)
-#: Stands for a type that no producer may write while the rest of such an event is read.
-_STAND_IN: Final = "own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,16 +70,9 @@ class Explained:
 
 def read_event(config: Config, written: bytes, *, now: int, new_id: Callable[[], str]) -> Incoming | Refusal:
     """Let an event in as an inlet would, and the catalogue judge it. hookd's own types come in as hookd makes them."""
-    tree = parse_json(written)
-    kind = tree.get("type") if isinstance(tree, dict) else None
-    own = isinstance(kind, str) and kind.startswith(OWN)
-    if isinstance(tree, dict) and own:
-        written = json.dumps({**tree, "type": _STAND_IN}).encode("ascii")
-    incoming = parse_event(written, limit=config.daemon.limits.event_bytes, now=now, new_id=new_id)
-    if isinstance(incoming, Refusal):
+    incoming = parse_any_event(written, limit=config.daemon.limits.event_bytes, now=now, new_id=new_id)
+    if isinstance(incoming, Refusal) or incoming.event.type.startswith(OWN):
         return incoming
-    if own:
-        return replace(incoming, event=replace(incoming.event, type=str(kind)))
     return judge(config, incoming) or incoming
 
 
@@ -142,16 +130,9 @@ def _explain_events(webhook: Webhook, event_type: str) -> Clause:
     if trigger.active:
         return Clause(at=at, holds=True, text=f"events: {trigger.pattern}")
     others = any(each.active for each in webhook.triggers)
-    beats = ", which beats the other entries that match" if others and _several(webhook, event_type) else ""
+    several = sum(pattern_takes(each.pattern, event_type) for each in webhook.triggers) > 1
+    beats = ", which beats the other entries that match" if others and several else ""
     return Clause(at=at, holds=False, text=f"events: {trigger.pattern} is not active{beats}")
-
-
-def _several(webhook: Webhook, event_type: str) -> bool:
-    return sum(each.pattern == event_type or _has_prefix(each.pattern, event_type) for each in webhook.triggers) > 1
-
-
-def _has_prefix(pattern: str, event_type: str) -> bool:
-    return pattern.endswith("*") and event_type.startswith(pattern[:-1])
 
 
 # --------------------------------------------------------------------------- filters

@@ -7,8 +7,8 @@ Rules of this module:
 2. On a missing path every operator is false, `ne` too; only `exists: false` and `not` see that nothing is there.
    An attribute that the event does not carry is missing; a null in its data is a value.
 3. All problems of a filter are reported at once, each with its place inside it.
-4. A filter is compiled once per config. The tree of clauses stays readable, so that it can be told which line of a
-   filter refused an event. The cheap clauses are asked first: the answer is the same in any order.
+4. A filter is compiled once per config. The tree of clauses stays readable, so that `explaining` can tell which line
+   of a filter refused an event. The cheap clauses are asked first: the answer is the same in any order.
 5. A condition that could never hold for want of anything in it (`in: []`, `any: []`, `{}`) is a mistake of the
    writer's and is refused; an empty filter as a whole says nothing and lets everything pass.
 """
@@ -27,7 +27,7 @@ from hookd.core.jsonvalues import Problem, is_key
 from hookd.core.paths import ABSENT, Path, PathInvalid, did_you_mean, event_time, parse_path, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from hookd.core.model import Event
     from hookd.core.paths import Steps
@@ -74,11 +74,15 @@ _REGEX: Final = 8  # in units of a comparison, measured
 
 
 class FilterInvalid(ValueError):  # noqa: N818  a fact about a config, told to a person
-    """A filter does not compile: `problems` names all of them, as (place inside the filter, message)."""
+    """A filter does not compile: `problems` names all of them, as (place inside the filter, message).
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    Those in `of_keys` are about the key there, a path or an operator; the others about what stands behind it.
+    """
+
+    def __init__(self, problems: tuple[Problem, ...], of_keys: frozenset[Problem] = frozenset()) -> None:
         super().__init__("; ".join(message for _, message in problems))
         self.problems = problems
+        self.of_keys = of_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,17 +110,13 @@ class Filter:
                 return False
         return True
 
-    def explain(self, event: Event, data: object) -> tuple[tuple[Steps, bool], ...]:
-        """Tell of every clause, in the order of the file, where it stands and whether it holds."""
-        return tuple((clause.at, clause.matches(event, data)) for clause in _walk(self.clauses))
-
 
 def compile_filter(spec: object) -> Filter:
     """Compile the mapping under `filter:`; raise `FilterInvalid` that names all problems."""
-    problems: list[Problem] = []
+    problems = _Problems()
     clauses = _compile_lines(spec, (), problems)
     if problems or not isinstance(spec, Mapping):
-        raise FilterInvalid(tuple(problems))
+        raise FilterInvalid(tuple(problems), frozenset(problems.of_keys))
     return Filter(spec=spec, clauses=clauses, _tests=_cheapest_first(clauses))
 
 
@@ -125,16 +125,22 @@ def value_at(text: str, event: Event, data: object) -> object:
     return _compile_lookup(parse_path(text))(event, data)
 
 
-def _walk(clauses: Sequence[Clause]) -> Iterator[Clause]:
-    for clause in clauses:
-        yield clause
-        yield from _walk(clause.parts)
-
-
 # --------------------------------------------------------------------------- the tree
 
 
-def _compile_lines(spec: object, at: Steps, problems: list[Problem]) -> tuple[Clause, ...]:
+class _Problems(list[Problem]):
+    """The problems of a filter, and those of them that are about a key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_keys: set[Problem] = set()
+
+    def add_of_key(self, at: Steps, message: str) -> None:
+        self.append((at, message))
+        self.of_keys.add((at, message))
+
+
+def _compile_lines(spec: object, at: Steps, problems: _Problems) -> tuple[Clause, ...]:
     if not isinstance(spec, Mapping):
         problems.append((at, "expected a filter: a mapping of paths to conditions"))
         return ()
@@ -152,7 +158,7 @@ def _compile_lines(spec: object, at: Steps, problems: list[Problem]) -> tuple[Cl
     return tuple(clauses)
 
 
-def _compile_connective(key: str, said: object, at: Steps, problems: list[Problem]) -> Clause:
+def _compile_connective(key: str, said: object, at: Steps, problems: _Problems) -> Clause:
     if key == "not":
         lines = _compile_lines(said, at, problems)
         held = _all_of(lines)
@@ -171,7 +177,7 @@ def _compile_connective(key: str, said: object, at: Steps, problems: list[Proble
     return _clause(at, _all_of(parts) if key == "all" else _any_of(parts), parts)
 
 
-def _compile_line(text: str, said: object, at: Steps, problems: list[Problem]) -> list[Clause]:
+def _compile_line(text: str, said: object, at: Steps, problems: _Problems) -> list[Clause]:
     path = _compile_path(text, at, problems)
     lookup: Lookup = _nowhere if path is None else _compile_lookup(path)
     if not isinstance(said, Mapping):
@@ -187,23 +193,23 @@ def _compile_line(text: str, said: object, at: Steps, problems: list[Problem]) -
         if name in OPERATORS:
             clauses.extend(_compile_operator(name, operand, lookup, place, problems))
         else:
-            problems.append((place, _unknown_operator(name, path)))
+            problems.add_of_key(place, _unknown_operator(name, path))
     return clauses
 
 
-def _compile_path(text: str, at: Steps, problems: list[Problem]) -> Path | None:
+def _compile_path(text: str, at: Steps, problems: _Problems) -> Path | None:
     try:
         path = parse_path(text)
     except PathInvalid as invalid:
         meant = _CONNECTIVES_ELSEWHERE.get(text.lower())
         near = f"; did you mean `{meant}`?" if meant else did_you_mean(text, _CONNECTIVES)
-        problems.append((at, str(invalid) + (near if "did you mean" not in str(invalid) else "")))
+        problems.add_of_key(at, str(invalid) + (near if "did you mean" not in str(invalid) else ""))
         return None
     if path.attribute == "secrets":
-        problems.append((at, "a filter cannot look at secrets"))
+        problems.add_of_key(at, "a filter cannot look at secrets")
         return None
     if path.optional:
-        problems.append((at, "a path in a filter takes no `?`; `exists` asks whether it is there"))
+        problems.add_of_key(at, "a path in a filter takes no `?`; `exists` asks whether it is there")
         return None
     return path
 
@@ -218,7 +224,7 @@ def _unknown_operator(name: str, path: Path | None) -> str:
     return f"unknown operator `{shown(name)}`{near}; there are {' '.join(OPERATORS)}"
 
 
-def _compile_operator(name: str, operand: object, lookup: Lookup, at: Steps, problems: list[Problem]) -> list[Clause]:
+def _compile_operator(name: str, operand: object, lookup: Lookup, at: Steps, problems: _Problems) -> list[Clause]:
     if name == "exists":
         if not isinstance(operand, bool):
             problems.append((at, "`exists` takes true or false"))

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -284,8 +284,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     excerpt: bytes = b""  # the first 2,000 bytes of the response, on failure
 
 
+#: How many whole exchanges are kept of each webhook, the last ones (DESIGN 2.3).
+EXCHANGES_KEPT: Final = 10
+
+
 class Exchange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A whole request and response with its secrets masked. The last 10 of each webhook are kept."""
+    """A whole request and response with its secrets masked."""
 
     method: str
     url: str
@@ -306,6 +310,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempt: Attempt
     verdict: Verdict
     exchange: Exchange | None = None
+    phases: Phases | None = None  # for whoever waits for a test; neither stored nor logged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,7 +318,8 @@ class WebhookState:
     """What the world taught us about a webhook; it survives a restart and stands in no file.
 
     A suspended webhook is held until it is resumed or its definition heals it. `paused_until` is a receiver's
-    Retry-After. `failing_since` is the first of the failures that no success has followed.
+    Retry-After. `failing_since` is the first of the failures that no success has followed, `failing_cause` is what the
+    last of them was.
     """
 
     webhook: str
@@ -321,6 +327,7 @@ class WebhookState:
     suspended_cause: str | None = None
     paused_until: int | None = None
     failing_since: int | None = None
+    failing_cause: Cause | None = None
     failures: int = 0  # in a row
     open_until: int | None = None  # the breaker
     opened: int = 0  # how often the breaker opened in a row

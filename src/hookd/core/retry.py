@@ -31,6 +31,9 @@ PAUSE_CAP: Final = 86_400.0
 #: Statuses whose Retry-After pauses the webhook (RFC 6585 section 4, RFC 9110 section 15.6.4).
 PAUSING: Final = frozenset({429, 503})
 
+#: RFC 9110 section 15.3 and 15.4.
+SUCCESS: Final = range(200, 300)
+REDIRECTION: Final = range(300, 400)
 GONE: Final = 410
 
 #: The header and word with which a receiver ends a delivery for good.
@@ -63,15 +66,20 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LEAP_SECOND: Final = 60
 
 
+def succeeded(outcome: Outcome) -> bool:
+    """Whether the receiver took the delivery."""
+    return isinstance(outcome, Response) and outcome.status in SUCCESS
+
+
 def classify(outcome: Outcome) -> tuple[AttemptOutcome, Cause | None]:
     """Give the word for what came back, and the cause if it is a failure."""
     if isinstance(outcome, Response):
         status = outcome.status
-        if 200 <= status < 300:  # noqa: PLR2004  the classes of RFC 9110 section 15
+        if status in SUCCESS:
             return "delivered", None
         if status == GONE:
             return "rejected", Cause.GONE
-        if 300 <= status < 400:  # noqa: PLR2004  the same
+        if status in REDIRECTION:
             return "rejected", Cause.REDIRECT
         return "rejected", Cause.STATUS
     return ("unknown" if outcome.sent else "not_sent"), outcome.cause
@@ -92,9 +100,9 @@ def decide(
     `aging_since` and `now` are milliseconds since the epoch; `jitter` is uniform in [-1, 1]. Of several causes of
     death the first of these is given: a test, the receiver's word, a permanent status, no step left, too old.
     """
-    response = outcome if isinstance(outcome, Response) else None
-    if response is not None and 200 <= response.status < 300:  # noqa: PLR2004  RFC 9110 section 15.3
+    if succeeded(outcome):
         return DELIVERED
+    response = outcome if isinstance(outcome, Response) else None
     if once:
         return Dead(cause=Cause.TEST)
     ended = None if response is None else _ended(policy, response)

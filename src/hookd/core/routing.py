@@ -82,10 +82,6 @@ class Index:
         self._memo: dict[tuple[str, str | None], tuple[Route, ...]] = {}
         self._memo_routes = 0
 
-    def webhooks_for(self, event_type: str) -> tuple[Route, ...]:
-        """Give the routes of a type for all tenants, filters not asked."""
-        return _winners(route for pattern in self._patterns(event_type) for route in pattern.all())
-
     def routes_for(self, event_type: str, tenant: str | None) -> tuple[Route, ...]:
         """Give the routes of a type that take the events of `tenant`, filters not asked."""
         key = (event_type, tenant)
@@ -207,15 +203,14 @@ def trigger_for(webhook: Webhook, event_type: str) -> Trigger | None:
     """Give the trigger of a webhook that decides about a type (it may be inactive); None: the webhook has none."""
     best: Trigger | None = None
     strength = -1
-    own = event_type.startswith(OWN)
     for trigger in webhook.triggers:
-        prefix = _prefix_of(trigger.pattern)
-        if prefix is None:
-            if trigger.pattern == event_type:
+        if pattern_takes(trigger.pattern, event_type):
+            prefix = _prefix_of(trigger.pattern)
+            if prefix is None:
                 return trigger
-        elif len(prefix) > strength and event_type.startswith(prefix) and not (own and len(prefix) < len(OWN)):
-            best = trigger
-            strength = len(prefix)
+            if len(prefix) > strength:
+                best = trigger
+                strength = len(prefix)
     return best
 
 

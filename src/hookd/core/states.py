@@ -108,7 +108,8 @@ STATES: Final = (
         "failing",
         "Its last attempts failed, and are being retried.",
         "A success ends it. When nothing succeeds for `suspend_after`, it is suspended. `hookd attempts WEBHOOK` says"
-        " what fails, `hookd test WEBHOOK` tries it now.",
+        " what fails, `hookd test WEBHOOK` tries it now. No retry mends what is at fault on our side (a secret, the"
+        " template, a blocked address): then `hookd status` ends with 1.",
     ),
     _webhook(
         "suspended",
@@ -130,8 +131,8 @@ STATES: Final = (
     _webhook(
         "missing",
         "It is not in the running config, and the store has something of it.",
-        "What was pending is held. Put it back, or name its successor under `moved:`; after `retention.held` it is"
-        " dead.",
+        "What was pending is held. Put it back, or name its successor under `moved:`, or give it up with `hookd remove"
+        " WEBHOOK`; after `retention.held` it is dead.",
     ),
     _breaker("closed", "Attempts go out.", "Nothing is to be done."),
     _breaker(

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from hookd.core.encoding import encode_form, first_byte, name_in_php, parse_for_form
 from hookd.core.jsonvalues import Problem, is_key, take_json
-from hookd.core.paths import JSON_ATTRIBUTES, Path, PathInvalid, event_time, parse_path
+from hookd.core.paths import JSON_ATTRIBUTES, Path, PathInvalid, parse_path
 from hookd.core.render import (
     Member,
     Node,
@@ -46,7 +46,6 @@ __all__ = [
     "Template",
     "TemplateInvalid",
     "compile_template",
-    "event_time",
 ]
 
 #: What a webhook sends that says nothing about its body: the payload of Standard Webhooks 1.0.0.

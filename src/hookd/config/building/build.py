@@ -99,8 +99,6 @@ def build_config(
     give_way()
     webhooks = made.webhooks
     moved = _build_moved(parsed, webhooks, findings)
-    for problem in schemas.problems:
-        findings.add(problem)
     daemon = _build_daemon(parsed.main, findings)
     managed_dir = Reader(parsed.main.rest, Section(parsed.main, ()), findings).string("managed_dir")
     root = managed_root(parsed.main.file, managed_dir) if managed_dir else None
@@ -110,8 +108,11 @@ def build_config(
         findings.report(Section(parsed.main, ()).place(("managed_git",)), message, "missing_key")
     give_way()
     check_managed(webhooks.values(), root, Certain(findings, _OF_IDS) if parsed.may_change_ids else findings)
-    names = (name for _, name, _ in _named(parsed, "profiles"))
+    names = [name for _, name, _ in _named(parsed, "profiles")]
     check_tokens(daemon, names, made.try_profile, _of_daemon(parsed.main, findings), managed_dir=root)
+    sound = made.try_grounds(names)
+    for problem in schemas.problems:
+        findings.add(problem)
     give_way()
     old = before.index
     index = build_index(webhooks.values()) if old is None else revise_index(old, before.webhooks, webhooks)
@@ -123,6 +124,7 @@ def build_config(
         index=index,
         schemas=schemas.remember(),
         shared=before.shared,
+        sound=sound,
     )
     config = Config(
         revision=revise(),
@@ -235,7 +237,7 @@ def _build_moved(parsed: Parsed, webhooks: Mapping[str, Webhook], findings: Find
             if source in moves:
                 also = moves[source][1].place(("from",))
                 findings.report(section.place(("from",)), f"`{source}` is moved twice", "bad_move", also=also)
-            moves.setdefault(source, (Move(source=source, target=target), section))
+            moves.setdefault(source, (Move(source=source, target=target, place=section.place(())), section))
     return tuple(move for move, _ in moves.values())
 
 

@@ -50,7 +50,7 @@ class PossiblePaths:
         """Report each path of a webhook's filter and template that no event of its types can have."""
         if not self._types:
             return
-        types = self._types_of(triggers)
+        types = self.types_of(triggers)
         if not types:
             return
         spec = reader.find("filter")
@@ -61,7 +61,7 @@ class PossiblePaths:
             if not self._is_possible(types, path):
                 self._report(reader, place_named(reader, path.text), types, path)
 
-    def _types_of(self, triggers: tuple[Trigger, ...]) -> tuple[str, ...]:
+    def types_of(self, triggers: tuple[Trigger, ...]) -> tuple[str, ...]:
         """Give the event types of the catalogue that a webhook takes; none if it takes others as well."""
         if triggers not in self._matched:
             active = [trigger.pattern for trigger in triggers if trigger.active]

@@ -87,6 +87,12 @@ class WrittenFile(Protocol):
         """Give the keys of the mapping at a path of which the value may be another one; `*` if any key may come."""
 
 
+def place_whole(places: Places | WrittenFile, path: Path) -> Place:
+    """Give where a mapping is named that lacks something: its `{`, or its key if it is written below it."""
+    place, key = places.place(path), places.key_place(path)
+    return key if key.line < place.line else place
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A part of one file."""
@@ -203,6 +209,7 @@ def _lay(
         if value is None and not is_data:
             result.pop(key, None)
             if inner in _UNSETTABLE:
+                _set_origin(origins, inner, section)
                 result[key] = None
         elif isinstance(value, dict) and not _is_text(inner):
             mergeable = isinstance(below, dict)

@@ -13,8 +13,9 @@ from __future__ import annotations
 import os.path
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
+from hookd.config.building.merge import place_whole
 from hookd.config.building.values import ValueInvalid
-from hookd.config.problems import Problem
+from hookd.config.problems import LACKING, Problem
 from hookd.config.references import is_credential_name
 from hookd.core.config import Reference, ReferenceKind
 
@@ -37,7 +38,14 @@ class Findings:
     def __init__(self, checked: Iterable[Problem]) -> None:
         self._problems = list(checked)
         self._spoken = {problem.place for problem in self._problems}
+        self._misspelt = {(it.hint, it.place.file) for it in self._problems if it.code == "unknown_key"}
         self.heard = 0  #: how many problems were found, those included about whose place the check had spoken
+
+    def apart(self) -> Findings:
+        """Give findings of their own, about files of which the schema check has said the same."""
+        found = Findings(())
+        found._spoken, found._misspelt = self._spoken, self._misspelt
+        return found
 
     def add(self, problem: Problem) -> None:
         """Take a problem, unless the schema check has spoken about its place."""
@@ -57,10 +65,7 @@ class Findings:
 
     def misspelt(self, key: str, file: str) -> bool:
         """Tell whether a key of this file was probably meant to be `key`: then its absence is said already."""
-        return any(
-            problem.code == "unknown_key" and problem.hint == key and problem.place.file == file
-            for problem in self._problems
-        )
+        return (key, file) in self._misspelt
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -122,8 +127,11 @@ class Reader:
         return value
 
     def refuse(self, path: Path, message: str, code: str = "bad_value", *, hint: str | None = None) -> None:
-        """Report a value."""
-        self.findings.report(self.places.place(path), message, code, hint=hint)
+        """Report a value, or what lacks one."""
+        place = self.places.place(path)
+        if (code in LACKING or self.find(*path) is None) and not self.findings.has_spoken(place):
+            place = place_whole(self.places, path)
+        self.findings.report(place, message, code, hint=hint)
 
     def has_spoken_inside(self, *path: str | int) -> bool:
         """Tell whether the check of the schema has found something at a key of the mapping at `path`, or its value.

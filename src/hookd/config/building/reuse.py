@@ -47,7 +47,10 @@ class Built:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What a load leaves: its files by name, its webhooks by id with their index, its schemas."""
+    """What a load leaves: its files by name, its webhooks by id with their index, its schemas.
+
+    `sound` are the hashes of the grounds in which nothing is wrong, so that they need not be tried again.
+    """
 
     sheets: Mapping[str, Sheet] = field(default_factory=dict)
     built: Mapping[str, Built] = field(default_factory=dict)
@@ -55,6 +58,7 @@ class Kept:
     index: Index | None = None  # of `webhooks`
     schemas: KnownSchemas = field(default_factory=KnownSchemas)
     shared: Shared = field(default_factory=Shared)
+    sound: frozenset[str] = frozenset()
 
 
 def hash_catalogue(types: Mapping[str, EventType]) -> str:

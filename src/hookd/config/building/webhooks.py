@@ -18,7 +18,7 @@ from hookd.config.building.outgoing import build_outgoing, hash_json
 from hookd.config.building.reader import MAY_COME, Certain, Reader
 from hookd.config.building.values import parse_duration, parse_rate
 from hookd.config.meant import meant_unquoted, tell_quote
-from hookd.config.problems import did_you_mean
+from hookd.config.problems import LACKING, did_you_mean
 from hookd.config.text.document import ANY_KEY, NO_DOUBT
 from hookd.config.text.hidden import tell_hidden
 from hookd.core.attributes import find_fault
@@ -56,7 +56,6 @@ _SUCCESS: Final = range(200, 300)
 #: keys whose parts may come from several layers.
 _SOLVED_BY: Final = {"events": "impossible_path", "secrets": "undeclared_secret"}
 _WITH_PARTS: Final = frozenset({"url", "secrets", "headers", "auth", "sign", "tls", "proxy", "tests"})
-_OF_PARTS: Final = frozenset({"missing_key", "exactly_one"})
 
 
 class Patterns:
@@ -191,7 +190,7 @@ def _find_what_may_come(merged: Merged) -> frozenset[str]:
         # No layer below can take away event types that a webhook itself names.
         return MAY_COME - {"impossible_path"} if merged.says("events") else MAY_COME
     codes = {_SOLVED_BY[key] for key in merged.doubts if key in _SOLVED_BY}
-    return frozenset(codes | _OF_PARTS) if merged.doubts & _WITH_PARTS else frozenset(codes)
+    return frozenset(codes | LACKING) if merged.doubts & _WITH_PARTS else frozenset(codes)
 
 
 def is_never(value: Mapping[str, object], key: str) -> bool:
@@ -206,10 +205,11 @@ def _build_filter(reader: Reader, shared: Shared) -> Filter | None:
     try:
         return shared.filter(spec)
     except FilterInvalid as error:
-        for at, message in error.problems:
-            # At the key: a path or an operator stands there, and what it is compared with beside it.
-            if not reader.places.doubtful(("filter", *at)):
-                reader.findings.report(reader.places.key_place(("filter", *at)), message, "bad_filter")
+        for problem in error.problems:
+            at, message = ("filter", *problem[0]), problem[1]
+            place = reader.places.key_place if problem in error.of_keys else reader.places.place
+            if not reader.places.doubtful(at):
+                reader.findings.report(place(at), message, "bad_filter")
         return None
 
 

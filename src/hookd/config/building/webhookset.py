@@ -4,6 +4,8 @@ Rules of this module:
 
 1. Taken over is what would be built as it was: the same file, laid over the same ground, with the same schema.
 2. Building goes file by file, and what was parsed of a file is let go before the next one is looked at.
+3. The defaults and every profile are built as well, whether or not a webhook shows what is in them: a slip would else
+   be told on the day on which somebody uses it, to whoever does.
 """
 
 from __future__ import annotations
@@ -53,8 +55,11 @@ class WebhookSet:
         self._schemas = schemas
         self._findings = findings
         self._before = before.built
+        self._sound_before = before.sound
+        self._is_sure = not parsed.unsure
         self._shared = before.shared
-        self._builder = WebhookBuilder(Patterns(event_types, whole=whole), possible, schemas, before.shared, findings)
+        self._patterns = Patterns(event_types, whole=whole)
+        self._builder = WebhookBuilder(self._patterns, possible, schemas, before.shared, findings)
         self._catalogue = hash_catalogue(event_types)
         self._grounds: dict[str | None, str | None] = {}
 
@@ -72,22 +77,41 @@ class WebhookSet:
             sheet.shed()
         self._shared.forget()
 
+    def try_grounds(self, profiles: Iterable[str]) -> frozenset[str]:
+        """Try the defaults and every profile; give the hashes of those in which nothing is wrong."""
+        sound: set[str] = set()
+        for profile in (None, *profiles):
+            ground = self._ground(profile)
+            if ground is None or ground not in self._sound_before:
+                give_way()
+                ground = ground if self._try(profile)[1] and self._is_sure else None
+            if ground is not None:
+                sound.add(ground)
+        return frozenset(sound)
+
     def try_profile(self, profile: str) -> Webhook | None:
         """Give what a webhook that adds nothing to a profile would be; None if not all of the profile is known.
 
         What is wrong with the profile goes to the findings, unless a webhook of it has told that.
         """
+        return self._try(profile)[0]
+
+    def _try(self, profile: str | None) -> tuple[Webhook | None, bool]:
+        """Give that, and whether nothing is wrong and nothing will be until its hash is another one."""
         merged, complete = self._profiles.ground(profile)
         if merged is None or not complete:
-            return None
-        found = Findings(())
-        builder = WebhookBuilder(Patterns(()), PossiblePaths({}), self._schemas, self._shared, Certain(found))
+            return None, False
+        found = self._findings.apart()
+        builder = WebhookBuilder(self._patterns, PossiblePaths({}), self._schemas, self._shared, Certain(found))
         webhook = builder.build("", merged, merged.place(()))
-        told = frozenset(self._findings.problems)
+        told = frozenset(self._findings.problems) if found.problems else frozenset()
         for problem in found.problems:
             if problem not in told:
                 self._findings.add(problem)
-        return webhook if merged.doubts.isdisjoint(_WITH_SECRETS) else None
+        # The hash says nothing of what stands in the file of a schema.
+        is_sound = not found.heard and webhook.body.validator is None and not merged.doubts
+        has_schema = Reader(merged.value, merged, found).find(*_SCHEMA) is not None
+        return webhook if merged.doubts.isdisjoint(_WITH_SECRETS) else None, is_sound and not has_schema
 
     def _holds(self, built: Built) -> bool:
         if built.ground != self._ground(built.profile):

@@ -55,6 +55,10 @@ def check_environment(
     found.extend(_check_certificates(config, documents, reader))
     main = next(document for document in documents if document.file == snapshot.main)
     found.extend(_check_daemon(config, main))
+    if config.managed_dir is not None:
+        fault = _directory_fault(_first_missing(config.managed_dir))
+        if fault is not None:
+            found.append(Problem(main.place(("managed_dir",)), fault, "not_writable"))
     return found
 
 
@@ -108,7 +112,8 @@ def _check_mode(written: Written, path: str) -> Iterator[Problem]:
     found = Path(path).stat()
     mode = stat.S_IMODE(found.st_mode)
     if mode & _OTHERS_READ:
-        message = f"every user of this machine can read {path} (mode {mode:04o}): chmod o-rwx"
+        advice = "chmod g-w,o-rwx" if mode & stat.S_IWGRP else "chmod o-rwx"
+        message = f"every user of this machine can read {path} (mode {mode:04o}): {advice}"
     elif mode & _OTHERS_WRITE:
         message = f"others than its owner can write {path} (mode {mode:04o}): chmod go-w"
     elif os.geteuid() != 0 and found.st_uid not in {0, os.geteuid()}:
@@ -183,7 +188,7 @@ def _load_pair(certificate: str, key: Text | None, reader: SecretReader) -> None
 
 def _check_daemon(config: Config, main: Document) -> Iterator[Problem]:
     daemon = config.daemon
-    fault = _directory_fault(Path(daemon.state_dir), is_made=True)
+    fault = _directory_fault(Path(daemon.state_dir))
     if fault is not None:
         yield Problem(main.place(("daemon", "state_dir")), fault, "not_writable")
     sockets: dict[tuple[str | int, ...], str] = {("daemon", "control", "unix"): daemon.control.unix}
@@ -191,7 +196,7 @@ def _check_daemon(config: Config, main: Document) -> Iterator[Problem]:
         if isinstance(inlet, UnixInlet):
             sockets["daemon", "inlets", index, "unix"] = inlet.path
     for path, name in sockets.items():
-        fault = _directory_fault(Path(name).parent, is_made=False)
+        fault = _directory_fault(Path(name).parent)
         if fault is not None:
             yield Problem(main.place(path), f"a socket cannot be made here: {fault}", "not_writable")
     for index, inlet in enumerate(daemon.inlets):
@@ -206,16 +211,24 @@ def _check_daemon(config: Config, main: Document) -> Iterator[Problem]:
             yield from _check_accounts(main, at, "group", entry.groups, [each.gr_name for each in grp.getgrall()])
 
 
-def _directory_fault(directory: Path, *, is_made: bool) -> str | None:
-    """Say why hookd cannot make files in a directory; `is_made`: it makes the directory itself, not those above."""
+def _first_missing(directory: str) -> Path:
+    """Give the directory that is made first when one is made with all that is missing above it; else itself."""
+    path = Path(directory).absolute()
+    while not (os.path.exists(path) or os.path.exists(path.parent)):  # noqa: PTH110  what may not be looked at is an answer
+        path = path.parent
+    return path
+
+
+def _directory_fault(directory: Path) -> str | None:
+    """Say why hookd cannot make files in a directory. One that is missing it makes itself, not those above."""
     try:
-        if is_made and not directory.exists():
+        if not directory.exists():
             above = directory.parent
             if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
                 return None
             return f"{directory} is not there, and cannot be made by {_user_name(os.geteuid())}"
         if not directory.is_dir():
-            return f"{directory} is not a directory" if directory.exists() else f"there is no directory {directory}"
+            return f"{directory} is not a directory"
     except OSError as error:
         return f"{directory} cannot be looked at: {(error.strerror or 'unknown reason').lower()}"
     writable = os.access(directory, os.W_OK | os.X_OK)

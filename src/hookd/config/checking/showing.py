@@ -98,18 +98,16 @@ def render_problems(
     `sources` maps a file, as `Place.file` names it, to its text. Files that are not in it are shown without a line.
     `width` is that of the screen, in columns.
     """
-    lines_of: dict[str, list[str]] = {}
+    masked = _MaskedLines(sources)
     parts: list[str] = []
 
     def show(place: Place, style: str, *, is_secret: bool = False) -> None:
-        if place.file in sources and place.file not in lines_of:
-            lines_of[place.file] = _LINE_END.split(sources[place.file].removeprefix("\ufeff"))
-        lines = lines_of.get(place.file, [])
-        if not 1 <= place.line <= len(lines):
+        found = masked.find(place)
+        if found is None:
             return
         number, bar = str(place.line), paint("|", "faint")
         room = min(max(width, _LEAST_WIDTH), LINE_WIDTH) - len(number) - len("   | ")
-        shown, lead, caret = _cut_line(lines[place.line - 1], max(place.column - 1, 0), room, is_secret=is_secret)
+        shown, lead, caret = _cut_line(*found, room, is_secret=is_secret)
         parts.append(f"  {paint(number, 'faint')} {bar} {shown}\n")
         parts.append(f"  {' ' * len(number)} {bar} {lead}{paint(caret, style)}\n")
 
@@ -131,6 +129,33 @@ def render_problems(
     return "".join(parts)
 
 
+class _MaskedLines:
+    """The lines of files with stars for their secrets: looked for once in each line, however many problems it has.
+
+    A long line is looked at in pieces, each with as much as that on both sides.
+    """
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        self._sources = sources
+        self._lines: dict[str, list[str]] = {}
+        self._masked: dict[tuple[str, int, int], str] = {}
+
+    def find(self, place: Place) -> tuple[str, int] | None:
+        """Give what stands around a place, and which character of it is meant, from 0; None: there is no such line."""
+        if place.file in self._sources and place.file not in self._lines:
+            self._lines[place.file] = _LINE_END.split(self._sources[place.file].removeprefix("\ufeff"))
+        lines = self._lines.get(place.file, [])
+        if not 1 <= place.line <= len(lines):
+            return None
+        at = max(place.column - 1, 0)
+        piece = at // _MASK_WIDTH
+        first = max(0, piece - 1) * _MASK_WIDTH
+        key = place.file, place.line, piece
+        if key not in self._masked:
+            self._masked[key] = mask_line(lines[place.line - 1][first : (piece + 2) * _MASK_WIDTH])
+        return self._masked[key], at - first
+
+
 def label_also(problem: Problem) -> str:
     """Say what the second place of a problem is."""
     return _ALSO.get(problem.code, "the other one")
@@ -146,7 +171,7 @@ def mask_line(line: str) -> str:
 
 def columns_of(text: str) -> int:
     """Give how many columns of a terminal a text takes, as it is shown here."""
-    return sum(map(_columns, text))
+    return len(text) if _is_narrow(text) else sum(map(_columns, text))
 
 
 def _mask_entry(found: re.Match[str]) -> str:
@@ -159,24 +184,37 @@ def _put_stars(found: re.Match[str]) -> str:
 
 
 def _cut_line(line: str, at: int, room: int, *, is_secret: bool) -> tuple[str, str, str]:
-    """Give what is shown of a line, in at most `room` columns, and the spaces and carets below it.
+    """Give what is shown of a masked line, in at most `room` columns, and the spaces and carets below it.
 
     `at` is the character that the problem is at; `is_secret`: its word is masked, whatever it looks like.
     """
-    first = max(0, at - _MASK_WIDTH)
-    line = mask_line(line[first : at + _MASK_WIDTH])
-    at -= first
     word = _WORD.match(line, at)
     end = word.end() if word else min(at + 1, len(line))
     if is_secret and not line.startswith(("{", "["), at):
         line = f"{line[:at]}{'*' * (end - at)}{line[end:]}"
     # From the beginning if the word is in sight then, else with some of what stands before it.
-    start = 0 if columns_of(line[:end]) <= room else max(0, at - room // 3)
-    stop = start
-    while stop < len(line) and columns_of(line[start : stop + 1]) <= room:
-        stop += 1
-    caret = "^" * max(1, columns_of(line[at : min(end, stop)]))
-    return _clean(line[start:stop]), " " * columns_of(line[start:at]), caret
+    start, shown = 0, _take_columns(line, room)
+    if len(shown) < end:
+        start = max(0, at - room // 3)
+        shown = _take_columns(line[start:], room)
+    caret = "^" * max(1, columns_of(line[at : min(end, start + len(shown))]))
+    return _clean(shown), " " * columns_of(line[start:at]), caret
+
+
+def _take_columns(line: str, room: int) -> str:
+    """Give the beginning of a line that fits into `room` columns."""
+    if _is_narrow(line):
+        return line[:room]
+    for index, character in enumerate(line):
+        room -= _columns(character)
+        if room < 0:
+            return line[:index]
+    return line
+
+
+def _is_narrow(text: str) -> bool:
+    """Whether each character of a text takes one column: told at a glance, as nearly all are."""
+    return text.isascii() and "\t" not in text
 
 
 def _columns(character: str) -> int:

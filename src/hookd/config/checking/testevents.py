@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from hookd.config.comparing.origins import walk_origins
+from hookd.config.comparing.origins import find_places
 from hookd.config.problems import Problem
 from hookd.core.catalogue import judge
 from hookd.core.model import Refusal
@@ -35,19 +35,19 @@ _STAND_IN: Final = "own"
 
 def find_refused(config: Config, snapshot: Snapshot) -> list[Problem]:
     """Warn of each `test_event` that `hookd test` will refuse to send, at the value that is the reason."""
-    refused: dict[str, dict[str, tuple[Mapping[str, object], Refusal]]] = {}
+    refused: list[tuple[Webhook, _Path]] = []
+    messages: list[str] = []
     for webhook in config.webhooks.values():
         event = webhook.test_event
         refusal = None if event is None else _judge(config, webhook, event)
-        if event is not None and refusal is not None:
-            refused.setdefault(webhook.place.file, {})[webhook.id] = event, refusal
-    found: list[Problem] = []
-    for events, origins in zip(refused.values(), walk_origins(snapshot, refused), strict=True):
-        for name, (event, refusal) in events.items():
-            place = origins.value_place(name, ("test_event", *_steps(event, refusal.path or "")))
+        if refusal is not None:
+            refused.append((webhook, ("test_event", *_steps(event, refusal.path or ""))))
             where = f" at {refusal.path}" if refusal.path else ""
-            message = f"`hookd test` will refuse this event: {refusal.code}{where}: {refusal.message}"
-            found.append(Problem(place, message, "refused_test_event", severity="warning"))
+            messages.append(f"`hookd test` will refuse this event: {refusal.code}{where}: {refusal.message}")
+    found = (
+        Problem(place, message, "refused_test_event", severity="warning")
+        for place, message in zip(find_places(snapshot, refused), messages, strict=True)
+    )
     return list(dict.fromkeys(found))
 
 

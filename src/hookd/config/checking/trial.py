@@ -6,32 +6,35 @@ Rules of this module:
    the schema of the body. Only the network and the store are left out.
 2. It reads no secret: in a body the secret `token` is `<secrets.token>`, so a config can be tested anywhere.
 3. What a test shows comes out of the config itself, so it may be shown, shortened.
+4. Why an event was ignored is told in the words of `hookd route --explain`.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
-from msgspec.structs import replace
-
+from hookd.config.comparing.origins import find_places
 from hookd.config.problems import Problem
-from hookd.core.catalogue import judge
 from hookd.core.encoding import encode_form
+from hookd.core.explaining import explain, read_event
 from hookd.core.jsonvalues import same_json
 from hookd.core.model import Refusal
-from hookd.core.routing import OWN, route, tenant_allows, trigger_for
+from hookd.core.routing import route
 from hookd.core.template import RenderFailed, Scope
-from hookd.core.wire import parse_event
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hookd.config.building.merge import Path
+    from hookd.config.snapshot import Snapshot
     from hookd.core.config import Config, Place, Webhook, WebhookTest
+    from hookd.core.explaining import Clause
     from hookd.core.model import Event
-    from hookd.core.wire import Incoming
 
 _SHOWN: Final = 60
 #: Of a difference between bodies: lines before and after what differs, and lines in all.
@@ -42,9 +45,14 @@ _ABSENT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """Why a test did not pass, and how the body differs from the expected one, line by line."""
+    """Why a test did not pass.
+
+    `difference` are lines: how the body differs from the expected one, or what in the filter kept the event out. `at`
+    leads to the value of the test that does not hold: `expect`, or what differs in `body`.
+    """
 
     message: str
+    at: Path = ("expect",)
     difference: tuple[str, ...] = ()
 
 
@@ -52,7 +60,9 @@ class _Fault:
 class TrialResult:
     """What a test came to: `number` counts from 1 within its webhook, `message` says why it did not pass.
 
-    `difference` are the lines of a unified diff from the body that was expected to the one that would be sent.
+    `difference` are the lines of a unified diff from the body that was expected to the one that would be sent, or what
+    each line of a filter came to. `at` leads from the test, which stands at `place`, to the value that does not hold,
+    and `fault_place` is where that stands, if that was looked up.
     """
 
     webhook: str
@@ -61,6 +71,8 @@ class TrialResult:
     place: Place
     passed: bool
     message: str = ""
+    at: Path = ()
+    fault_place: Place | None = None
     difference: tuple[str, ...] = ()
 
     @property
@@ -75,7 +87,7 @@ class TrialResult:
             return None
         named = f"`{self.name}`" if self.name else str(self.number)
         message = f"test {named} of webhook `{self.webhook}`: {self.message}"
-        return Problem(self.place, message, "test_failed", notes=self.difference)
+        return Problem(self.fault_place or self.place, message, "test_failed", notes=self.difference)
 
 
 def run_trials(config: Config, *, now: int, pattern: str | None = None) -> tuple[TrialResult, ...]:
@@ -97,10 +109,22 @@ def run_trials(config: Config, *, now: int, pattern: str | None = None) -> tuple
                     place=test.place,
                     passed=fault is None,
                     message=fault.message if fault else "",
+                    at=fault.at if fault else (),
                     difference=fault.difference if fault else (),
                 )
             )
     return tuple(results)
+
+
+def place_faults(results: Sequence[TrialResult], config: Config, snapshot: Snapshot) -> tuple[TrialResult, ...]:
+    """Give the results, those that did not pass with the places of what does not hold.
+
+    `snapshot` is what the config was made of.
+    """
+    failed = [result for result in results if not result.passed]
+    wanted = ((config.webhooks[it.webhook], ("tests", it.number - 1, *it.at)) for it in failed)
+    places = iter(find_places(snapshot, wanted))
+    return tuple(result if result.passed else replace(result, fault_place=next(places)) for result in results)
 
 
 def _is_named(pattern: str, webhook: str, number: int, name: str | None) -> bool:
@@ -110,49 +134,32 @@ def _is_named(pattern: str, webhook: str, number: int, name: str | None) -> bool
 
 def _run(config: Config, webhook: Webhook, test: WebhookTest, now: int) -> _Fault | None:
     """Give what is wrong with what became of a test's event; None if it is as expected."""
-    incoming = _take(config, test, now)
+    incoming = read_event(config, json.dumps(test.event).encode("ascii"), now=now, new_id=lambda: "test")
     if isinstance(incoming, Refusal):
         where = f" at {incoming.path}" if incoming.path else ""
         said = f"refused ({incoming.code}{where}: {incoming.message})"
         return None if test.expect == "refused" else _Fault(f"expected {test.expect}, but the event was {said}")
     owed = any(owed.webhook == webhook.id for owed in route(config.index, incoming.event, incoming.data))
     found = "delivered" if owed else "ignored"
-    if found != test.expect:
-        why = "" if owed else f": {_why_ignored(webhook, incoming)}"
-        return _Fault(f"expected {test.expect}, but the event was {found}{why}")
-    return _judge_body(webhook, test, incoming.event) if owed else None
+    if found == test.expect:
+        return _judge_body(webhook, test, incoming.event) if owed else None
+    message = f"expected {test.expect}, but the event was {found}"
+    if owed:
+        return _Fault(message)
+    explained = explain(webhook, incoming.event, incoming.data)
+    clauses = explained.clauses
+    subject = "the filter does not hold: " if explained.reason == "filter" else ""
+    lines = _list_clauses(clauses) if len(clauses) > 1 else ()
+    return _Fault(f"{message}: {subject}{clauses[0].text}", difference=lines)
 
 
-def _take(config: Config, test: WebhookTest, now: int) -> Incoming | Refusal:
-    """Let the event in as an inlet would. hookd's own events, which no producer may send, come in by themselves."""
-    kind = test.event.get("type")
-    own = isinstance(kind, str) and kind.startswith(OWN)
-    written = {**test.event, "type": "own"} if own else test.event
-    limit = config.daemon.limits.event_bytes
-    incoming = parse_event(json.dumps(written).encode("ascii"), limit=limit, now=now, new_id=lambda: "test")
-    if isinstance(incoming, Refusal):
-        return incoming
-    if own:
-        return replace(incoming, event=replace(incoming.event, type=str(kind)))
-    return judge(config, incoming) or incoming
-
-
-def _why_ignored(webhook: Webhook, incoming: Incoming) -> str:
-    if not webhook.active:
-        return "the webhook is not active"
-    if not tenant_allows(webhook, incoming.event.tenant):
-        return "it belongs to another tenant than the webhook"
-    trigger = trigger_for(webhook, incoming.event.type)
-    if trigger is None:
-        return "no entry of `events` matches its type"
-    if not trigger.active:
-        return f"`{trigger.pattern}` in `events` is not active"
-    if webhook.filter is None:
-        return "the filter does not hold"
-    # The clauses of the filter itself: what stands inside of `any` and `not` may well be false.
-    event, data = incoming.event, incoming.data
-    at = next((clause.at for clause in webhook.filter.clauses if not clause.matches(event, data)), ())
-    return f"the filter does not hold at `{'.'.join(map(str, at))}`"
+def _list_clauses(clauses: Sequence[Clause]) -> tuple[str, ...]:
+    """Give a line for each clause of a filter, those that stand inside of others further in."""
+    lines: list[str] = []
+    for number, clause in enumerate(clauses[:_MOST_LINES]):
+        depth = sum(clause.at[: len(outer.at)] == outer.at for outer in clauses[:number])
+        lines.append(f"{'✓' if clause.holds else '✗'} {'  ' * depth}{clause.text}")
+    return tuple(lines)
 
 
 def _judge_body(webhook: Webhook, test: WebhookTest, event: Event) -> _Fault | None:
@@ -173,8 +180,8 @@ def _judge_body(webhook: Webhook, test: WebhookTest, event: Event) -> _Fault | N
         # Both as a form, so that numbers and nested values may be written either way.
         expected = _parameters(encode_form(expected)) if isinstance(expected, dict) else expected
         sent = _parameters(form)
-    first = _difference(expected, sent, "body")
-    return None if first is None else _Fault(first, _compare(expected, sent))
+    first = _difference(expected, sent, ("body",))
+    return None if first is None else _Fault(first[1], first[0], _compare(expected, sent))
 
 
 def _compare(expected: object, sent: object) -> tuple[str, ...]:
@@ -191,21 +198,26 @@ def _parameters(form: bytes) -> dict[str, str]:
     return dict(parse_qsl(form.decode("ascii"), keep_blank_values=True))
 
 
-def _difference(expected: object, sent: object, path: str) -> str | None:
-    """Say where two JSON values differ first."""
+def _difference(expected: object, sent: object, at: Path) -> tuple[Path, str] | None:
+    """Say where two JSON values differ first, which stand at `at`."""
     if expected is _ABSENT:
-        return f"`{path}` is in the body, {_shorten(sent)}, and is not expected"
+        return at, f"`{_spell(at)}` is in the body, {_shorten(sent)}, and is not expected"
     if sent is _ABSENT:
-        return f"`{path}` is not in the body"
-    inner: list[tuple[object, object, str]] = []
+        return at, f"`{_spell(at)}` is not in the body"
+    inner: list[tuple[object, object, str | int]] = []
     if isinstance(expected, dict) and isinstance(sent, dict):
         keys = (*expected, *(key for key in sent if key not in expected))
-        inner = [(expected.get(key, _ABSENT), sent.get(key, _ABSENT), f"{path}.{key}") for key in keys]
+        inner = [(expected.get(key, _ABSENT), sent.get(key, _ABSENT), key) for key in keys]
     elif isinstance(expected, list) and isinstance(sent, list) and len(expected) == len(sent):
-        inner = [(expected[at], sent[at], f"{path}[{at}]") for at in range(len(sent))]
+        inner = [(expected[step], sent[step], step) for step in range(len(sent))]
     elif not same_json(expected, sent):
-        return f"`{path}` is {_shorten(sent)} instead of {_shorten(expected)}"
-    return next((found for parts in inner if (found := _difference(*parts)) is not None), None)
+        return at, f"`{_spell(at)}` is {_shorten(sent)} instead of {_shorten(expected)}"
+    found = (_difference(one, other, (*at, step)) for one, other, step in inner)
+    return next((each for each in found if each is not None), None)
+
+
+def _spell(at: Path) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in at).removeprefix(".")
 
 
 def _shorten(value: object) -> str:

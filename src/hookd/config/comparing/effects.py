@@ -43,6 +43,7 @@ class Standing:
 
     pending: int = 0
     held: int = 0
+    dead: int = 0
     suspended: bool = False
 
 
@@ -59,7 +60,8 @@ def tell_effects(difference: Difference, standing: Mapping[str, Standing]) -> li
     told: list[tuple[str, list[str]]] = []
     nothing = Standing()
     for source, target in difference.moved.items():
-        told.append((source, _tell_moved(target, standing.get(source, nothing), standing.get(target, nothing))))
+        if source in standing:  # else the store knows nothing that could move: it has moved already
+            told.append((source, _tell_moved(target, standing[source], standing.get(target, nothing))))
     told.extend((name, _tell_added(standing.get(name, nothing))) for name in difference.added)
     sources = {target: source for source, target in difference.moved.items()}
     for name, changes in difference.changed.items():
@@ -71,8 +73,9 @@ def tell_effects(difference: Difference, standing: Mapping[str, Standing]) -> li
 
 
 def _tell_moved(target: str, source: Standing, own: Standing) -> list[str]:
-    if own.pending:
-        return [f"cannot move: {target} has {own.pending} pending of its own; these {source.pending} will be held"]
+    if own.pending or own.dead:
+        has = f"{own.pending} pending and {own.dead} dead" if own.dead else f"{own.pending} pending"
+        return [f"cannot move: {target} has {has} of its own; these {source.pending} will be held"]
     return [f"{source.pending} pending move to {target}"] if source.pending else []
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hookd.config.problems import Problem
     from hookd.config.snapshot import Snapshot
     from hookd.config.text.document import Document
-    from hookd.core.config import Place
+    from hookd.core.config import Place, Webhook
 
 BUILT_IN: Final = "built-in"
 #: A file in which this word does not occur sets no profile: a key of the contract is never written with escapes there.
@@ -73,6 +73,10 @@ class Origins:
             return self._webhooks[webhook][1].key_place(())
         return merged.key_place(path)
 
+    def has(self, webhook: str, path: Path) -> bool:
+        """Tell whether something is written at a path of a merged definition."""
+        return _is_there(self._merge(webhook).value, path)
+
     def value_place(self, webhook: str, path: Path) -> Place:
         """Give where the value at a path of a definition stands, or the nearest around it."""
         return self._merge(webhook).place(path)
@@ -104,6 +108,26 @@ def walk_origins(snapshot: Snapshot, files: Collection[str]) -> Iterator[Origins
     for file in files:
         name = known[os.path.abspath(file)]  # noqa: PTH100  the same
         yield Origins(profiles, _entries([base.get(name) or _read(snapshot, name)], "webhooks"))
+
+
+def find_places(snapshot: Snapshot, wanted: Iterable[tuple[Webhook, Path]]) -> list[Place]:
+    """Give where values of webhooks stand, in the order in which they are asked for. Blocks.
+
+    What is absent is shown at the key of what lacks it.
+    """
+    asked = list(wanted)
+    if not asked:
+        return []  # nearly always, and no file need be parsed for it
+    by_file: dict[str, list[int]] = {}
+    for number, (webhook, _) in enumerate(asked):
+        by_file.setdefault(webhook.place.file, []).append(number)
+    found: dict[int, Place] = {}
+    for numbers, origins in zip(by_file.values(), walk_origins(snapshot, by_file), strict=True):
+        for number in numbers:
+            webhook, path = asked[number]
+            find = origins.value_place if origins.has(webhook.id, path) else origins.place
+            found[number] = find(webhook.id, path)
+    return [found[number] for number in range(len(asked))]
 
 
 def _read(snapshot: Snapshot, name: str) -> Document:

@@ -17,6 +17,7 @@ Rules of this module:
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -53,11 +54,13 @@ class Complaint:
     """What is wrong with a draft: where, as a JSON Pointer into the definition, and in words.
 
     `pointer` None: it stands in none of its values, but in what it builds on. That is for the operator to see.
+    `of_key`: the key is at fault that the pointer ends with, and not what stands behind it.
     """
 
     pointer: str | None
     code: str
     message: str
+    of_key: bool = False
 
 
 Complaints = dict[str, tuple[Complaint, ...]]
@@ -118,7 +121,7 @@ def _sort_out(drafts: Sequence[Draft], texts: Mapping[str, str], problems: Seque
     for draft in drafts:
         file = file_of(root, draft.id)
         if file in by_file:
-            pointers = _pointers_in(draft, texts[draft.id], file)
+            pointers = _Pointers(draft, texts[draft.id], file)
             found[draft.id] = tuple(_complain(problem, pointers) for problem in by_file[file])
     return found
 
@@ -136,7 +139,7 @@ def _judge(config: Config, draft: Draft, text: str, root: str, now: int) -> tupl
         complaints.append(Complaint(pointer=None, code="bad_secret", message=message))
     if webhook.tests:
         file = file_of(root, draft.id)
-        pointers = _pointers_in(draft, text, file)
+        pointers = _Pointers(draft, text, file)
         alone = replace(config, webhooks={draft.id: webhook})
         results = [each.problem for each in run_trials(alone, now=now)]
         complaints += [_complain(each, pointers) for each in results if each is not None and each.place.file == file]
@@ -159,27 +162,40 @@ def literal_problem(webhook: Webhook) -> str | None:
     return None if why is None else "the URL leads to an address that is not public; nothing is sent there"
 
 
-def _complain(problem: Problem, pointers: Mapping[Place, str]) -> Complaint:
+def _complain(problem: Problem, pointers: _Pointers) -> Complaint:
     hint = f"; did you mean `{problem.hint}`?" if problem.hint is not None else ""
-    return Complaint(pointer=pointers.get(problem.place, ""), code=problem.code, message=problem.message + hint)
+    pointer, of_key = pointers.find(problem.place)
+    return Complaint(pointer=pointer, code=problem.code, message=problem.message + hint, of_key=of_key)
 
 
-def _pointers_in(draft: Draft, text: str, file: str) -> dict[Place, str]:
-    """Give the pointer of every place in a draft's text at which a problem may stand."""
-    pointers: dict[Place, str] = {}
-    try:
-        document = parse_yaml(text.encode(), file)
-    except ConfigInvalid:
-        return pointers
-    top = ("webhooks", draft.id)
-    for path in _paths_in(draft.definition, ()):
-        pointer = "".join(f"/{_escape(step)}" for step in path)
-        pointers.setdefault(document.key_place(top + path), pointer)
-        pointers.setdefault(document.place(top + path), pointer)
-    return pointers
+class _Pointers:
+    """The pointers into a draft, by where its keys and values begin in its text, which is one line."""
+
+    def __init__(self, draft: Draft, text: str, file: str) -> None:
+        self._columns: list[int] = []
+        self._found: list[tuple[str, bool]] = []
+        try:
+            document = parse_yaml(text.encode(), file)
+        except ConfigInvalid:
+            return
+        top = ("webhooks", draft.id)
+        for path in _paths_in(draft.definition, ()):
+            pointer = "".join(f"/{_escape(step)}" for step in path)
+            key, value = document.key_place(top + path), document.place(top + path)
+            if key != value:  # an entry of a list has none
+                self._columns.append(key.column)
+                self._found.append((pointer, True))
+            self._columns.append(value.column)
+            self._found.append((pointer, False))
+
+    def find(self, place: Place) -> tuple[str, bool]:
+        """Give the pointer to what stands at a place, or around it, and whether it is a key."""
+        number = bisect_right(self._columns, place.column) - 1
+        return ("", False) if number < 0 else self._found[number]
 
 
 def _paths_in(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    """Give the paths of a value and of all in it, in the order of the text."""
     yield path
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for step, each in inner:

@@ -23,6 +23,7 @@ from hookd.config.building.outgoing import hash_json
 from hookd.config.problems import ConfigInvalid
 from hookd.config.text.strictyaml import parse_yaml
 from hookd.config.text.yamltext import render_yaml
+from hookd.core.daemonconfig import SECRETS_FOLDER
 from hookd.core.ids import tenant_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 #: Of an id in the name of its file; neither a tenant nor an id has one.
 _SLASH: Final = "+"
 _SUFFIX: Final = ".yaml"
-_SECRETS: Final = "secrets"
 _REMOVED: Final = "removed"
 #: How a file of the API's begins.
 MARK: Final = b"# Written by hookd for "
@@ -131,7 +131,7 @@ class Keyring:
     """The signing secrets that hookd makes: `secrets/TENANT+ID.NUMBER` in the state directory, the last the newest."""
 
     def __init__(self, state_dir: str, generate: Callable[[], str]) -> None:
-        self._directory = f"{os.path.abspath(state_dir)}/{_SECRETS}"  # noqa: PTH100  the same
+        self._directory = f"{os.path.abspath(state_dir)}/{SECRETS_FOLDER}"  # noqa: PTH100  the same
         self._generate = generate
 
     def next_path(self, webhook_id: str) -> str:

@@ -9,6 +9,7 @@ Rules of this module:
 4. A tree of which every file with a webhook is gone has vanished, and a managed directory that is no longer there was
    not emptied by anybody who manages webhooks: what stood in them is not removed, whoever waits. What comes in would
    be accepted, and go nowhere. That holds at a start too, when the last good config tells what stood there.
+5. A directory that is closed to us (a mode, a disk that fails) was not emptied either.
 """
 
 from __future__ import annotations
@@ -18,17 +19,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hookd.config.load import Loaded, Rejected
+from hookd.config.patterns import why_closed
 from hookd.config.problems import Problem
 from hookd.core.config import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from hookd.core.config import Config
 
 #: Fewer than this many is an edit; more is more than one wants to lose by a slip.
 MOST: Final = 10
 _NAMED: Final = 5
+_IF_MEANT: Final = "so it is not applied; if it is meant: hookd reload --allow-removals"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +46,9 @@ async def judge_removals(
     old: Config, new: Config, pending: Callable[[], Awaitable[Collection[str]]], main: str
 ) -> Problem | None:
     """Give the problem that `new` would remove too much, or None. Who has pending deliveries is asked if it matters."""
-    vanished = find_vanished(old, new) or find_vanished_tree(old, new, main)
-    if vanished is not None or not may_be_mass_removal(old, new):
-        return vanished
+    gone = find_gone(files_of_removed(old, new), old.managed_dir, new, main)
+    if gone is not None or not may_be_mass_removal(old, new):
+        return gone
     return find_mass_removal(old, new, await pending(), main)
 
 
@@ -64,48 +67,77 @@ def may_have_vanished(config: Config) -> bool:
 
 def judge_start(good: Config, found: Loaded, main: str) -> HeldBack | None:
     """Hold back what was found at a start if the tree has vanished in which the webhooks of the last good one stood."""
-    problem = find_vanished(good, found.config) or find_vanished_tree(good, found.config, main)
+    problem = find_gone(files_of_removed(good, found.config), good.managed_dir, found.config, main)
     return None if problem is None else HeldBack(loaded=found, problem=problem)
 
 
-def find_vanished(old: Config, new: Config) -> Problem | None:
-    """Give the problem that the managed directory is gone with its webhooks, or None."""
-    root = old.managed_dir
-    if root is None or new.managed_dir != root or os.path.isdir(root):  # noqa: PTH112  a text, as in the snapshot
-        return None
-    lost = [name for name in find_removed(old, new) if _is_managed(old, name)]
-    if not lost:
-        return None
-    message = (
-        f"the managed directory is not there, and with it {len(lost)} webhook{'s' * (len(lost) > 1)} would go, so it is"
-        " not applied; if it is meant: hookd reload --allow-removals"
-    )
-    return Problem(Place(file=root), message, "mass_removal")
+# --------------------------------------------------------------------------- what went with its files
 
 
-def find_vanished_tree(old: Config, new: Config, main: str) -> Problem | None:
-    """Give the problem that none of the files is there any more in which webhooks stood, or None.
+def find_gone(lost: Mapping[str, str], managed_dir: str | None, new: Config, main: str) -> Problem | None:
+    """Give the problem that webhooks went since their files cannot be found or read, or None.
+
+    `lost` are the webhooks that `new` has no more, with the files in which they stood, and `managed_dir` was beside
+    them. The disk is asked only about these.
+    """
+    return _find_closed(lost) or _find_unmanaged(lost, managed_dir, new) or _find_vanished(lost, managed_dir, new, main)
+
+
+def files_of_removed(old: Config, new: Config) -> dict[str, str]:
+    """Give the files of the webhooks of `old` that `new` has not."""
+    return {name: old.webhooks[name].place.file for name in find_removed(old, new)}
+
+
+def _find_closed(lost: Mapping[str, str]) -> Problem | None:
+    """Give the problem that a directory in which webhooks stood is closed to us."""
+    for directory in sorted({os.path.dirname(file) for file in lost.values()}):  # noqa: PTH120  texts
+        reason = why_closed(directory or ".")
+        if reason is not None:
+            names = [name for name, file in lost.items() if os.path.dirname(file) == directory]  # noqa: PTH120
+            message = f"this directory cannot be read: {reason}; with it {_tell(names)}, {_IF_MEANT}"
+            return Problem(Place(file=directory), message, "unreadable_file")
+    return None
+
+
+def _find_unmanaged(lost: Mapping[str, str], managed_dir: str | None, new: Config) -> Problem | None:
+    """Give the problem that the managed directory is gone with its webhooks."""
+    if managed_dir is None or new.managed_dir != managed_dir:
+        return None
+    names = [name for name, file in lost.items() if _is_inside(file, managed_dir)]
+    if not names or os.path.isdir(managed_dir):  # noqa: PTH112  a text, as in the snapshot
+        return None
+    message = f"the managed directory is not there, and with it {_tell(names)}, {_IF_MEANT}"
+    return Problem(Place(file=managed_dir), message, "mass_removal")
+
+
+def _find_vanished(lost: Mapping[str, str], managed_dir: str | None, new: Config, main: str) -> Problem | None:
+    """Give the problem that none of the files is there any more in which webhooks stood.
 
     Files that are there and hold no webhooks are an edit. What stands in the managed directory is another matter.
     """
-    lost = sorted(name for name in find_removed(old, new) if not _is_managed(old, name))
-    files = sorted({old.webhooks[name].place.file for name in lost})
+    names = [name for name, file in lost.items() if not _is_inside(file, managed_dir)]
     # Who has webhooks left has a tree; and nobody asks the disk when somebody only takes a webhook out of a file.
-    if not lost or any(not _is_managed(new, name) for name in new.webhooks):
+    if not names or any(not _is_inside(each.place.file, new.managed_dir) for each in new.webhooks.values()):
         return None
-    if any(os.path.exists(file) for file in files):  # noqa: PTH110  a text
+    if any(os.path.exists(file) for file in sorted({lost[name] for name in names})):  # noqa: PTH110  a text
         return None
-    named = ", ".join(lost[:_NAMED]) + (", …" if len(lost) > _NAMED else "")
-    message = (
-        f"every file in which webhooks stood is gone, and with them {len(lost)} webhook{'s' * (len(lost) > 1)} would go"
-        f" ({named}), so it is not applied; if it is meant: hookd reload --allow-removals"
-    )
+    message = f"every file in which webhooks stood is gone, and with them {_tell(names)}, {_IF_MEANT}"
     return Problem(Place(file=main), message, "mass_removal")
 
 
-def _is_managed(config: Config, name: str) -> bool:
-    root = config.managed_dir
-    return root is not None and config.webhooks[name].place.file.startswith(f"{root}/")
+def _is_inside(file: str, managed_dir: str | None) -> bool:
+    return managed_dir is not None and file.startswith(f"{managed_dir}/")
+
+
+def _tell(names: Collection[str]) -> str:
+    return f"{len(names)} webhook{'s' * (len(names) > 1)} would go ({_name(names)})"
+
+
+def _name(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+
+
+# --------------------------------------------------------------------------- what would be held
 
 
 def find_removed(old: Config, new: Config) -> frozenset[str]:
@@ -122,13 +154,16 @@ def may_be_mass_removal(old: Config, new: Config) -> bool:
 def find_mass_removal(old: Config, new: Config, pending: Collection[str], main: str) -> Problem | None:
     """Give the problem that `new` would remove too much, or None. `pending` names who has pending deliveries."""
     owed = old.webhooks.keys() & pending
-    lost = find_removed(old, new) & owed
-    if not lost or (new.webhooks and not (len(lost) >= MOST and 2 * len(lost) > len(owed))):
+    return judge_mass_removal(find_removed(old, new) & owed, len(owed), main, none_left=not new.webhooks)
+
+
+def judge_mass_removal(lost: Collection[str], owed: int, main: str, *, none_left: bool) -> Problem | None:
+    """Give the problem that too many of the `owed` webhooks with pending deliveries would go: those in `lost`."""
+    if not lost or not (none_left or (len(lost) >= MOST and 2 * len(lost) > owed)):
         return None
-    named = ", ".join(sorted(lost)[:_NAMED]) + (", …" if len(lost) > _NAMED else "")
-    left = "" if new.webhooks else "and leave no webhook at all, "
+    left = "and leave no webhook at all, " if none_left else ""
     message = (
-        f"this would remove {len(lost)} of the {len(owed)} webhooks that have pending deliveries ({named}), {left}"
-        "so it is not applied; if it is meant: hookd reload --allow-removals"
+        f"this would remove {len(lost)} of the {owed} webhooks that have pending deliveries ({_name(lost)}),"
+        f" {left}{_IF_MEANT}"
     )
     return Problem(Place(file=main), message, "mass_removal")

@@ -17,8 +17,7 @@ Rules of this module:
 from __future__ import annotations
 
 import os
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -27,6 +26,7 @@ import trio
 from hookd.config.git import read_checkout, stamp_heads
 from hookd.config.load import Loaded, Rejected, load_again, missing_came
 from hookd.config.reload.anticipating import Anticipating
+from hookd.config.reload.around import Surroundings
 from hookd.config.reload.guard import HeldBack, judge_removals, problems_at_start
 from hookd.config.reload.keeping import Keeping
 from hookd.config.reload.report import (
@@ -42,13 +42,13 @@ from hookd.config.reload.watch import CROWDED_SWEEP_S, Watch, WatchPlan, plan_wa
 from hookd.core.config import Revision
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from hookd.config.problems import Problem
-    from hookd.config.reload.lastgood import Keeper
+    from hookd.config.reload.around import LiveConfig
     from hookd.config.snapshot import Snapshot
-    from hookd.core.config import Config
+    from hookd.core.config import Config, NotMoved
 
 log = structlog.get_logger()
 
@@ -57,37 +57,11 @@ _SWEEP_S: Final = 30.0
 _SWEEP_BLIND_S: Final = 0.5
 
 
-class LiveConfig:
-    """The running config: one reference, swapped and never changed."""
-
-    __slots__ = ("current",)
-
-    def __init__(self, current: Config) -> None:
-        self.current = current
-
-
-async def _nobody() -> frozenset[str]:
-    return frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What a reload asks of others, and whom it tells.
-
-    `rejected(revision, problems)` is told when the log is told that the files are refused, and the same. `pending`
-    gives the webhooks that have pending deliveries. `keeper` keeps what is good. `now` is the wall clock in ms.
-    """
-
-    rejected: Callable[[str, Sequence[Mapping[str, object]]], None] | None = None
-    pending: Callable[[], Awaitable[Collection[str]]] = _nobody
-    keeper: Keeper | None = None
-    now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-
-
 class Reloader:
     """Keeps `live` equal to the files below `main`.
 
-    `apply(old, new)` puts a good config to work: when it returns, the new one runs. It is not called concurrently.
+    `apply(old, new)` puts a good config to work: when it returns, the new one runs. It gives the moves that were
+    refused, and tries them again when both are the same. It is not called concurrently.
     `seen` is what was read at start; of a `Rejected` or a `HeldBack`, `live` is the last good config.
     """
 
@@ -95,7 +69,7 @@ class Reloader:
         self,
         main: Path,
         live: LiveConfig,
-        apply: Callable[[Config, Config], Awaitable[None]],
+        apply: Callable[[Config, Config], Awaitable[tuple[NotMoved, ...]]],
         seen: Loaded | Rejected | HeldBack | None = None,
         around: Surroundings | None = None,
     ) -> None:
@@ -112,6 +86,7 @@ class Reloader:
             applied_at=self._around.now(),
             problems=refused,
             last_good=bool(refused),
+            not_moved=self._around.not_moved,
         )
         self._held_back = seen.loaded.config if isinstance(seen, HeldBack) else None  # good, but takes away too much
         self._removals_allowed = False
@@ -261,6 +236,9 @@ class Reloader:
             self._last = replace(self._last, changed=False)
         if heads != self._heads and result is None:
             await self._note_commit()
+        if self._last.not_moved and not self._last.changed:  # what stood in the way may be gone
+            running = self._live.current
+            self._last = replace(self._last, not_moved=await self._apply(running, running))
         self._heads = heads
         return True
 
@@ -282,7 +260,7 @@ class Reloader:
             return self._refuse((problem,))
         # What was read at start stays until the restart, so that every part sees one and the same.
         new = replace(new, daemon=old.daemon)
-        await self._apply(old, new)
+        not_moved = await self._apply(old, new)
         self._live.current = new
         self._held_back = None
         added, removed, altered = compare(old, new)
@@ -294,6 +272,7 @@ class Reloader:
             added=added,
             removed=removed,
             altered=altered,
+            not_moved=not_moved,
         )
         log.info(
             "config.reloaded",

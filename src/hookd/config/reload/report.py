@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hookd.config.problems import Problem
-    from hookd.core.config import Config, Revision
+    from hookd.core.config import Config, NotMoved, Revision
     from hookd.core.daemonconfig import DaemonConfig
 
 #: Names in a log line.
@@ -27,7 +27,7 @@ class Report:
     `applied_at` is when that config was put to work, in milliseconds since the epoch. With `problems` the files are
     not good and the old config runs on; `last_good`: what runs is the copy of another run. `restart_required` names
     the keys of `daemon:` that differ from what the daemon was started with. `added`, `removed` and `altered` are of the
-    reload that made what runs.
+    reload that made what runs; `not_moved` are the moves of what runs that were refused.
     """
 
     changed: bool
@@ -39,6 +39,7 @@ class Report:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     altered: tuple[str, ...] = ()
+    not_moved: tuple[NotMoved, ...] = ()
 
 
 def compare(old: Config, new: Config) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -59,7 +60,15 @@ def describe_report(report: Report) -> dict[str, object]:
     for name, names in (("added", report.added), ("removed", report.removed), ("changed", report.altered)):
         described[name] = len(names)
         described[f"{name}_webhooks"] = list(names[:NAMES])
+    described["not_moved"] = [each.move.source for each in report.not_moved[:NAMES]]
     return described
+
+
+def describe_not_moved(refused: NotMoved) -> dict[str, object]:
+    """Give a move that was refused as fields of a log line."""
+    place = refused.move.place
+    where = {} if place is None else {"file": place.file, "line": place.line, "column": place.column}
+    return {"to": refused.move.target, "reason": refused.reason, **where}
 
 
 def describe_revision(revision: Revision) -> dict[str, object]:

@@ -20,7 +20,7 @@ import structlog
 import trio
 
 from hookd.config.beside import beside_others, give_way
-from hookd.config.git import find_git_directories, git_busy, is_writing
+from hookd.config.git import find_git_directories, git_busy, is_writing, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable
@@ -87,7 +87,7 @@ class Settling:
                 beside.cancel_scope.cancel()
             return steps >= _CHECKOUT_STEPS
         self._waited_for = await _mark_in(trees)
-        log.warning("config.deferred", reason="git is at work in the tree", seconds=_GIT_AT_MOST_S)
+        log.warning("config.deferred", reason=_tell_mark(self._waited_for), seconds=_GIT_AT_MOST_S)
         return True
 
     def goes_on(self) -> bool:
@@ -106,6 +106,14 @@ class Settling:
     def _find_trees(self) -> tuple[Path, ...]:
         give_way()
         return find_git_directories(os.path.realpath(directory) for directory in self._directories())
+
+
+def _tell_mark(mark: str | None) -> str:
+    """Say what was waited for in vain. A git that was killed leaves its lock, and goes on being waited for by git."""
+    if mark is None:
+        return "git is at work in the tree"
+    advice = ", which is to be removed if no git runs there any more" if is_writing(mark) else ""
+    return f"git is at work in the tree: there is {path_of(mark)}{advice}; the files are read as they lie"
 
 
 async def _mark_in(trees: Collection[Path]) -> str | None:

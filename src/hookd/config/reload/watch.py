@@ -11,12 +11,14 @@ Rules of this module:
 4. When what is to be watched changes, a new watch begins, and then everything is looked at once more: what happened
    between the two was seen by neither.
 5. A watch that dies is told and begun again; one that keeps dying, or for which the kernel has nothing left, becomes
-   a poll, and that is told (`config.polling`). So is that there are more directories than we watch.
+   a poll, and that is told (`config.polling`), until it can be had again (`config.watching`). So is that there are more
+   directories than we watch. A name that is no UTF-8 kills the backend, and is a hint like any other: no death.
 6. What git writes when the work tree comes to stand at another commit counts: what runs may have a commit since.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from dataclasses import dataclass
@@ -47,6 +49,8 @@ _STEP_MS: Final = 25
 #: The thread looks up this often although nothing happened, so that it never outlives us for longer.
 _TURN_MS: Final = 10_000
 _POLL_MS: Final = 500
+#: Then it is tried to watch again: who had taken the watches may have given them back.
+_POLL_AT_MOST_S: Final = 60.0
 _RETRY_S: Final = 1.0
 _GONE_S: Final = 0.05
 _DEATHS: Final = 3
@@ -57,6 +61,8 @@ CROWDED_SWEEP_S: Final = 2.0
 _FLOOD: Final = 1000
 #: What the backend says when the kernel has no watches or no instances left, which trying again does not mend.
 _NOTHING_LEFT: Final = ("watch limit", "os error 24", "os error 28")
+#: What it says from then on when something has happened to a name that is no UTF-8.
+_UNNAMED: Final = "Unable to decode path"
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json", ""})
 _ADDED: Final = 1  # watchfiles.Change.added
 _MODIFIED: Final = 2  # watchfiles.Change.modified
@@ -237,6 +243,7 @@ class Watch:
         self._plan: WatchPlan | None = None
         self._stale = False  # a directory that is watched came or went: the kernel may watch what was moved away
         self._stop = trio.Event()
+        self._polls = False  # since the files cannot be watched
 
     @property
     def crowded(self) -> bool:
@@ -254,20 +261,28 @@ class Watch:
                 self._tell_polling(f"more than {_MOST} directories may hold files of the config", CROWDED_SWEEP_S)
             self._plan = plan
             began = trio.current_time()
-            error = await self._watch(plan, self._stop, polling=deaths >= _DEATHS)
+            polls = deaths >= _DEATHS
+            error = await self._watch(plan, self._stop, polling=polls)
+            lived = trio.current_time() - began
             if error is None:
-                continue  # something else is to be watched now
+                deaths -= polls  # something else is to be watched now, or it is time to see whether it can be
+                continue
+            if _UNNAMED in str(error):
+                await trio.sleep(max(0.0, _RETRY_S - lived))  # somebody may write to it all the time
+                continue
             if isinstance(error, FileNotFoundError):
                 await trio.sleep(_GONE_S)  # a directory went away since the plan was made
                 continue
-            polled, message = deaths >= _DEATHS, str(error).partition(" about ")[0]
-            deaths = 1 if trio.current_time() - began > _RETRY_S * _DEATHS else deaths + 1
-            if polled or any(each in message for each in _NOTHING_LEFT):
+            message = str(error).partition(" about ")[0]
+            deaths = 1 if lived > _RETRY_S * _DEATHS else deaths + 1
+            if polls or any(each in message for each in _NOTHING_LEFT):
                 deaths = _DEATHS
-            log.warning("watch.failed", error=type(error).__name__, message=message, polling=deaths >= _DEATHS)
-            if deaths >= _DEATHS and not polled:
+            if polls or not self._polls:
+                log.warning("watch.failed", error=type(error).__name__, message=message, polling=deaths >= _DEATHS)
+            if deaths >= _DEATHS and not self._polls:
+                self._polls = True
                 self._tell_polling(f"the files cannot be watched: {message}", _POLL_MS / 1000)
-            if polled or deaths < _DEATHS:
+            if polls or deaths < _DEATHS:
                 await trio.sleep(_RETRY_S)
 
     def _tell_polling(self, reason: str, seconds: float) -> None:
@@ -289,10 +304,13 @@ class Watch:
         except (OSError, RuntimeError) as error:  # its own WatchfilesRustInternalError is a RuntimeError
             return error
         failure: Exception | None = None
+        if self._polls and not polling:
+            self._polls = False
+            log.info("config.watching")
         with watcher:
             self._hint()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_set_at_the_end, stop)
+                nursery.start_soon(_set_at_the_end, stop, _POLL_AT_MOST_S if polling else math.inf)
                 while not stop.is_set():
                     try:
                         found = await trio.to_thread.run_sync(watcher.watch, _BATCH_MS, _STEP_MS, _TURN_MS, stop)
@@ -309,9 +327,10 @@ class Watch:
         return failure
 
 
-async def _set_at_the_end(stop: trio.Event) -> None:
-    """Set `stop`, which the thread looks at, when the watch is cancelled."""
+async def _set_at_the_end(stop: trio.Event, after: float) -> None:
+    """Set `stop`, which the thread looks at, when the watch is cancelled or has lasted so long, in seconds."""
     try:
-        await stop.wait()
+        with trio.move_on_after(after):
+            await stop.wait()
     finally:
         stop.set()

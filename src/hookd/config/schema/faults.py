@@ -5,18 +5,22 @@ Rules of this module:
 1. A message says the rule, which stands in the schema, and never a value, which came from outside. So a message is
    made from the kind of the error, not from the validator's text.
 2. A path shows the names that the schema itself names. Another name is the payload's own (a mapping may be keyed by
-   e-mail addresses) and shows as `*`.
+   e-mail addresses) and shows as `*`. Only of a property that is not allowed is the producer's own name told, since
+   that is what is to be mended: if it looks like a field's, and in no schema that takes names by a pattern.
 3. Of several alternatives the one that fits best speaks, as a person would point at it.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema_rs import ValidationErrorKind as Kind
 
 from hookd.core.config import Fault
+from hookd.core.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,35 +67,63 @@ _FIXED: Final = {
     "contentEncoding": "must be encoded as the schema says",
     "contentMediaType": "must be of the media type that the schema names",
 }
+#: What a field is called: words, with a figure or two behind them. A person, an address, a number or a token is none.
+_FIELD: Final = re.compile(r"[$_]?[^\W\d_]+(?:[0-9]{1,2}(?![0-9])(?:[A-Z][^\W\d_]*)?|[_-][^\W\d_]+)*")
+_NAME: Final = 40  # characters of a name that may still be a field's
+_NAMED: Final = 3  # as many are named
+_MOST_TRIED: Final = 100  # of how many it is asked whether they may be
 _SHOWN: Final = 80  # characters of a pattern or a list of values that a message may hold
 
 
-def explain(error: ValidationError, names: frozenset[str]) -> Fault:
-    """Give the fault that an error of jsonschema-rs stands for; `names` are those that the schema names."""
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of properties that a schema names. `by_pattern`: it takes others too, by patterns."""
+
+    known: frozenset[str]
+    by_pattern: bool = False
+
+    def show(self, name: str) -> str | None:
+        """Give a name that the schema does not allow if it may be told; else None."""
+        is_field = len(name) <= _NAME and _FIELD.fullmatch(name) is not None
+        return name if name in self.known or (is_field and not self.by_pattern) else None
+
+
+def explain(error: ValidationError, names: Names) -> Fault:
+    """Give the fault that an error of jsonschema-rs stands for."""
     kind = error.kind
     if isinstance(kind, Kind.AnyOf | Kind.OneOfNotValid):
         return _explain_alternatives(error, kind.context, names)
     steps: list[str | int] = list(error.instance_path)
     if isinstance(kind, Kind.Required):
         return Fault(path=pointer([*steps, kind.property], names), message="is required")
+    if isinstance(kind, Kind.AdditionalProperties | Kind.UnevaluatedProperties):
+        return Fault(path=pointer(steps, names), message=_not_allowed(kind.unexpected, names))
     keyword = error.schema_path[-1] if isinstance(kind, Kind.FalseSchema) and error.schema_path else kind.name
     return Fault(path=pointer(steps, names), message=_FIXED.get(str(keyword)) or _message(kind))
 
 
-def pointer(steps: Sequence[str | int], names: frozenset[str]) -> str:
-    """Give a JSON Pointer (RFC 6901) in which a name that is not one of `names` shows as `*`."""
+def pointer(steps: Sequence[str | int], names: Names) -> str:
+    """Give a JSON Pointer (RFC 6901) in which a name that the schema does not name shows as `*`."""
     return "".join(f"/{_step(step, names)}" for step in steps)
 
 
-def _step(step: str | int, names: frozenset[str]) -> str:
+def _step(step: str | int, names: Names) -> str:
     if isinstance(step, int):
         return str(step)
-    return step.replace("~", "~0").replace("/", "~1") if step in names else "*"
+    return step.replace("~", "~0").replace("/", "~1") if step in names.known else "*"
 
 
-def _explain_alternatives(
-    error: ValidationError, context: Sequence[Sequence[ValidationError]], names: frozenset[str]
-) -> Fault:
+def _not_allowed(unexpected: Sequence[str], names: Names) -> str:
+    told = [name for name in map(names.show, unexpected[:_MOST_TRIED]) if name is not None][:_NAMED]
+    if not told:
+        return _FIXED["additionalProperties"]
+    listed = ", ".join(f"`{shown(name)}`" for name in told)
+    others = " and others" if len(unexpected) > len(told) else ""
+    several = len(unexpected) > 1
+    return f"has the propert{'ies' if several else 'y'} {listed}{others}, which the schema does not allow"
+
+
+def _explain_alternatives(error: ValidationError, context: Sequence[Sequence[ValidationError]], names: Names) -> Fault:
     firsts = [branch[0] for branch in context if branch]
     here = len(error.instance_path)
     types = [name for first in firsts if isinstance(first.kind, Kind.Type) for name in first.kind.types]

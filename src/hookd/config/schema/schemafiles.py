@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import quote, unquote, urldefrag, urljoin
 
 from hookd.config.problems import ConfigInvalid, Problem
-from hookd.config.text.jsonplaces import place_in_json, place_of_offset
+from hookd.config.text.jsonplaces import key_place_in_json, place_in_json, place_of_offset
 from hookd.config.text.strictyaml import parse_yaml
 from hookd.core.config import Place
 
@@ -70,6 +70,12 @@ class SchemaFile:
         if _is_yaml(self.path):  # parsed again: its nodes take 60 times as much memory as the text
             return parse_yaml(self.content, self.path).place(at)
         return place_in_json(self.content.decode("utf-8-sig"), self.path, at)
+
+    def key_place(self, at: Steps) -> Place:
+        """Give where the key of the value at `at` stands."""
+        if _is_yaml(self.path):
+            return parse_yaml(self.content, self.path).key_place(at)
+        return key_place_in_json(self.content.decode("utf-8-sig"), self.path, at)
 
 
 def address_of(path: str) -> str:

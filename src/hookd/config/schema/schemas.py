@@ -58,7 +58,7 @@ class CompiledSchema:
 
     __slots__ = ("_is_valid", "_iter_errors", "_names", "digest", "shape")
 
-    def __init__(self, validator: jsonschema_rs.Validator, names: frozenset[str], digest: str, shape: Shape) -> None:
+    def __init__(self, validator: jsonschema_rs.Validator, names: faults.Names, digest: str, shape: Shape) -> None:
         self._is_valid = validator.is_valid
         self._iter_errors = validator.iter_errors
         self._names = names
@@ -152,13 +152,14 @@ class SchemaSet:
             self._report(root.place(()), f"the schema cannot be compiled: {message}")
             return None
         closure = sorted(resources.items())
-        names = frozenset[str]().union(*(file.names for _, file in closure))
+        known = frozenset[str]().union(*(file.names for _, file in closure))
+        by_pattern = any("patternProperties" in at for _, file in closure for _, at in file.patterns)
         digest = hashlib.blake2b(digest_size=16)
         for address, file in closure:
             digest.update(f"{address}\n{len(file.content)}\n".encode())
             digest.update(file.content)
         shape = Shape(root.address, {address: file.value for address, file in closure})
-        return CompiledSchema(validator, names, digest.hexdigest(), shape)
+        return CompiledSchema(validator, faults.Names(known, by_pattern), digest.hexdigest(), shape)
 
     # ----------------------------------------------------------------- what a schema refers to
 

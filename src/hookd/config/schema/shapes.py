@@ -36,46 +36,48 @@ class Shape:
     def can_have(self, steps: Steps) -> bool:
         """Whether a valid value may have something at `steps`."""
         if steps not in self._known:
-            self._known[steps] = _Walk(self.values).can_have(self.values[self.root], self.root, steps)
+            self._known[steps] = Walk(self.values).can_have(self.values[self.root], self.root, steps)
         return self._known[steps]
 
     def names_at(self, steps: Steps) -> tuple[str, ...]:
         """Give the names of the properties that the schema lists for the value at `steps`, sorted."""
-        return tuple(sorted(_Walk(self.values).names_at(self.values[self.root], self.root, steps)))
+        return tuple(sorted(Walk(self.values).names_at(self.values[self.root], self.root, steps)))
 
 
-class _Walk:
+class Walk:
     """One question to a schema. `left` bounds what it may cost."""
 
     def __init__(self, values: Mapping[str, object]) -> None:
         self._values = values
-        self._left = _MOST_STEPS
+        self.left = _MOST_STEPS
 
     def can_have(self, schema: object, base: str, steps: Steps) -> bool:
-        self._left -= 1
+        """Whether a value that fits may have something at `steps`. `base` is the address that references start at."""
+        self.left -= 1
         if isinstance(schema, bool):
             return schema
-        if not isinstance(schema, dict) or self._left < 0:
+        if not isinstance(schema, dict) or self.left < 0:
             return True
-        base = _base_of(schema, base)
+        base = base_of(schema, base)
         referred = schema.get("$ref")
         if isinstance(referred, str):
             # Up to draft 7 nothing else in the schema counts beside it, so nothing else is looked at.
-            found = self._resolve(referred, base)
+            found = self.resolve(referred, base)
             return found is None or self.can_have(*found, steps)
-        if not _allows_type(schema, steps) or (steps and not self._can_step(schema, base, steps)):
+        if not has_inside(schema, steps) or (steps and not self._can_step(schema, base, steps)):
             return False
-        every, *choices = (_listed(schema, keyword) for keyword in ("allOf", "anyOf", "oneOf"))
+        every, *choices = (listed(schema, keyword) for keyword in ("allOf", "anyOf", "oneOf"))
         return all(self.can_have(each, base, steps) for each in every) and all(
             any(self.can_have(each, base, steps) for each in some) for some in choices if some
         )
 
     def _can_step(self, schema: dict[str, object], base: str, steps: Steps) -> bool:
         step, rest = steps[0], steps[1:]
-        inner = _members(schema, step) if isinstance(step, str) else _entries(schema, step)
+        inner = members_of(schema, step) if isinstance(step, str) else entries_of(schema, step)
         return all(self.can_have(each, base, rest) for each in inner)
 
-    def _resolve(self, reference: str, base: str) -> tuple[object, str] | None:
+    def resolve(self, reference: str, base: str) -> tuple[object, str] | None:
+        """Give the schema that a reference leads to, and its address; None: it is not to be found."""
         address, fragment = urldefrag(urljoin(base, reference))
         value = self._values.get(address)
         if value is None or (fragment and not fragment.startswith("/")):
@@ -91,38 +93,42 @@ class _Walk:
         return value, address
 
     def names_at(self, schema: object, base: str, steps: Steps) -> set[str]:
-        self._left -= 1
-        if not isinstance(schema, dict) or self._left < 0:
+        """Give the names of the properties that are listed for the value at `steps`."""
+        self.left -= 1
+        if not isinstance(schema, dict) or self.left < 0:
             return set()
-        base = _base_of(schema, base)
+        base = base_of(schema, base)
         names: set[str] = set()
         properties = schema.get("properties")
         if not steps:
             names.update(properties if isinstance(properties, dict) else ())
         else:
             step, rest = steps[0], steps[1:]
-            for each in _members(schema, step) if isinstance(step, str) else _entries(schema, step):
+            for each in members_of(schema, step) if isinstance(step, str) else entries_of(schema, step):
                 names |= self.names_at(each, base, rest)
         referred = schema.get("$ref")
-        if isinstance(referred, str) and (found := self._resolve(referred, base)) is not None:
+        if isinstance(referred, str) and (found := self.resolve(referred, base)) is not None:
             names |= self.names_at(*found, steps)
         for keyword in ("allOf", "anyOf", "oneOf"):
-            for each in _listed(schema, keyword):
+            for each in listed(schema, keyword):
                 names |= self.names_at(each, base, steps)
         return names
 
 
-def _listed(schema: dict[str, object], keyword: str) -> list[object]:
+def listed(schema: dict[str, object], keyword: str) -> list[object]:
+    """Give the list under a keyword; an empty one if there is none."""
     value = schema.get(keyword)
     return value if isinstance(value, list) else []
 
 
-def _base_of(schema: dict[str, object], base: str) -> str:
+def base_of(schema: dict[str, object], base: str) -> str:
+    """Give the address that references in a schema start at."""
     named = schema.get("$id")
     return urldefrag(urljoin(base, named))[0] if isinstance(named, str) and not named.startswith("#") else base
 
 
-def _allows_type(schema: dict[str, object], steps: Steps) -> bool:
+def has_inside(schema: dict[str, object], steps: Steps) -> bool:
+    """Whether the `type` of a schema allows what has something at `steps`."""
     if not steps:
         return True
     types = schema.get("type")
@@ -130,7 +136,7 @@ def _allows_type(schema: dict[str, object], steps: Steps) -> bool:
     return types is None or wanted == types or (isinstance(types, list) and wanted in types)
 
 
-def _members(schema: dict[str, object], name: str) -> Iterable[object]:
+def members_of(schema: dict[str, object], name: str) -> Iterable[object]:
     """Give the schemas that the member of this name has to fit."""
     found: list[object] = []
     properties, patterns = schema.get("properties"), schema.get("patternProperties")
@@ -148,7 +154,7 @@ def _members(schema: dict[str, object], name: str) -> Iterable[object]:
     return found
 
 
-def _entries(schema: dict[str, object], index: int) -> Iterable[object]:
+def entries_of(schema: dict[str, object], index: int) -> Iterable[object]:
     """Give the schemas that the entry of an array has to fit."""
     most = schema.get("maxItems")
     if isinstance(most, int) and index >= most:

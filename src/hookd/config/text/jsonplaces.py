@@ -21,13 +21,14 @@ _DECODER: Final = json.JSONDecoder()
 
 def place_in_json(text: str, file: str, path: Sequence[str | int]) -> Place:
     """Give the place of the value at `path`, or of the nearest value around it that exists. `text` is valid JSON."""
-    at = _skip(text, 0)
-    for step in path:
-        inner = _member(text, at, step) if isinstance(step, str) else _item(text, at, step)
-        if inner is None:
-            break
-        at = inner
-    return place_of_offset(text, file, at)
+    return place_of_offset(text, file, _find(text, path))
+
+
+def key_place_in_json(text: str, file: str, path: Sequence[str | int]) -> Place:
+    """Give the place of the key of the value at `path`; of an entry of a list, and of what is not there, as above."""
+    around = _find(text, path[:-1])
+    found = _member(text, around, path[-1]) if path and isinstance(path[-1], str) else None
+    return place_of_offset(text, file, _find(text, path) if found is None else found[0])
 
 
 def place_of_offset(text: str, file: str, offset: int) -> Place:
@@ -40,15 +41,31 @@ def _skip(text: str, at: int) -> int:
     return at if match is None else match.end()
 
 
-def _member(text: str, at: int, name: str) -> int | None:
+def _find(text: str, path: Sequence[str | int]) -> int:
+    at = _skip(text, 0)
+    for step in path:
+        if isinstance(step, str):
+            found = _member(text, at, step)
+            inner = None if found is None else found[1]
+        else:
+            inner = _item(text, at, step)
+        if inner is None:
+            break
+        at = inner
+    return at
+
+
+def _member(text: str, at: int, name: str) -> tuple[int, int] | None:
+    """Give where the key of a member begins, and where its value does."""
     if text[at] != "{":
         return None
     at = _skip(text, at + 1)
     while text[at] == '"':
+        begin = at
         key, at = _DECODER.raw_decode(text, at)
         at = _skip(text, _skip(text, at) + 1)  # over the colon
         if key == name:
-            return at
+            return begin, at
         at = _next(text, at)
     return None
 

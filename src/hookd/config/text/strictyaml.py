@@ -7,8 +7,7 @@ Rules of this module:
    and composes nodes here, and we build the values from the nodes.
 2. Anchors, aliases and `<<` work. An aliased value is built anew at each alias, so that no two parts of the value
    share an object; how many values that may make is bounded (billion laughs), and so is how deep they may go.
-3. libyaml's composer recurses in C: 100,000 `[` overflow its stack and kill the process. The depth is therefore counted
-   while it composes, in the one method that it calls on the way down.
+3. A mistake of syntax hides no other one that is certain (`resuming`).
 4. A file that is YAML and breaks a rule of ours can be read on without what breaks it (`parse_anyway`): the first of
    equal keys stands, a key that is no text is left out, and a tag is passed over. So the rest can be checked as well.
 5. The cycle collector pauses meanwhile. It finds no garbage in 200,000 new nodes and takes 4/5 of the time to do so.
@@ -18,17 +17,17 @@ from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from yaml._yaml import CParser  # what yaml.cyaml takes it from; only here it has a type
 from yaml.error import MarkedYAMLError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from hookd.config.problems import ConfigInvalid, Problem
+from hookd.config.text.composing import MAX_DEPTH, TooDeep, Written, compose_nodes, is_plain
 from hookd.config.text.document import Document, place_of
 from hookd.config.text.doubts import find_doubts
 from hookd.config.text.hidden import explain_hidden_key, explain_hidden_space
+from hookd.config.text.resuming import blank_before_next
 from hookd.config.text.scalars import NumberInvalid, is_text, parse_plain
 from hookd.config.text.syntax import decode_text, explain_syntax, explain_tab
 from hookd.core.config import Place
@@ -38,44 +37,8 @@ if TYPE_CHECKING:
 
     from hookd.config.text.document import Entries
 
-#: How deep mappings and lists may be nested.
-MAX_DEPTH: Final = 64
 #: How many values a file may hold, those that aliases repeat included.
 MAX_VALUES: Final = 100_000
-
-
-class _Written(Enum):
-    """How a node without a tag is written: what `resolve` gives instead of a guessed tag."""
-
-    PLAIN = 1
-    QUOTED = 2
-    COLLECTION = 3
-
-
-class _TooDeep(Exception):  # noqa: N818  control flow inside this module
-    def __init__(self, node: Any) -> None:
-        self.node = node
-
-
-class _Composer(CParser):
-    """libyaml's composer, which calls the three methods below on itself."""
-
-    def __init__(self, text: str) -> None:
-        CParser.__init__(self, text)
-        self._depth = 0
-
-    def resolve(self, kind: type[Node], _value: object, implicit: Any) -> _Written:
-        if kind is not ScalarNode:
-            return _Written.COLLECTION
-        return _Written.PLAIN if implicit[0] else _Written.QUOTED
-
-    def descend_resolver(self, parent: Any, _index: object) -> None:
-        self._depth += 1
-        if self._depth > MAX_DEPTH + 1:  # a scalar in the innermost collection is one deeper
-            raise _TooDeep(parent)
-
-    def ascend_resolver(self) -> None:
-        self._depth -= 1
 
 
 def parse_yaml(content: bytes, file: str) -> Document:
@@ -105,28 +68,45 @@ def parse_anyway(content: bytes, file: str) -> Document:
     if builder.problems:
         if builder.is_torn or any(problem.code not in _FLAWS for problem in builder.problems):
             raise ConfigInvalid(builder.problems, {file: text})
-        document.flaws, document.silent = tuple(builder.problems), frozenset(builder.silent)
+        document.flaws, document.silent = tuple(builder.problems), builder.find_silent()
         document.doubts = find_doubts(root, builder.entries, document.flaws, file)
     return document
 
 
 def _compose(text: str, file: str) -> Node | None:
-    composer = _Composer(text)
     try:
-        root: Node | None = composer.get_single_node()
+        root = compose_nodes(text)
     except MarkedYAMLError as error:
-        raise ConfigInvalid([explain_syntax(error, text, file)], {file: text}) from None
-    except _TooDeep as error:
+        problems = [explain_syntax(error, text, file)]
+        raise ConfigInvalid(_find_more(problems, text, file), {file: text}) from None
+    except TooDeep as error:
         raise ConfigInvalid([Problem(place_of(error.node, file), *_TOO_DEEP)], {file: text}) from None
-    finally:
-        composer.dispose()
-    if isinstance(root, ScalarNode) and not root.value and _is_plain(root):
+    if isinstance(root, ScalarNode) and not root.value and is_plain(root):
         return None  # `---` and nothing behind it
     return root
 
 
-def _is_plain(node: Any) -> bool:
-    return node.tag is _Written.PLAIN
+def _find_more(problems: list[Problem], text: str, file: str) -> list[Problem]:
+    """Give a mistake of syntax, and those behind it that are certain; what this costs has a bound."""
+    lines, budget = text.splitlines(), _MOST_READ_AGAIN
+    problem = problems[0]
+    while len(problems) < _MOST_MISTAKES and problem.code != "several_documents":
+        rest = blank_before_next(lines, problem.place.line)
+        budget -= 0 if rest is None else len(rest[0])
+        if rest is None or budget < 0:
+            break
+        try:
+            compose_nodes(rest[0])
+        except MarkedYAMLError as error:
+            problem = explain_syntax(error, rest[0], file)
+            if problem.place.line < rest[1] or error.problem == _NO_ANCHOR:  # it may stand in what was passed over
+                break
+            problems.append(problem)
+        except TooDeep:
+            break
+        else:
+            break
+    return problems
 
 
 @contextmanager
@@ -162,7 +142,7 @@ class _Builder:
         """Build the whole value; one that is too large or too deep ends in a single problem."""
         try:
             return self._build(root)
-        except _TooDeep as error:
+        except TooDeep as error:
             self._report(error.node, *_TOO_DEEP)
         except OverflowError:
             message = f"the file holds more than {MAX_VALUES:,} values, those that aliases repeat included"
@@ -171,6 +151,15 @@ class _Builder:
 
     def _report(self, node: Node, message: str, code: str, also: Place | None = None) -> None:
         self.problems.append(Problem(place_of(node, self._file), message, code, also=also))
+
+    def find_silent(self) -> frozenset[tuple[Place, str]]:
+        """Give the places and codes of what only follows: of a value also at its key, where it may be told."""
+        codes: dict[Place, set[str]] = {}
+        for place, code in self.silent:
+            codes.setdefault(place, set()).add(code)
+        pairs = (pair for entries in self.entries.values() for pair in entries.values())
+        keys = ((place_of(key, self._file), codes.get(place_of(value, self._file), ())) for key, value in pairs)
+        return frozenset(self.silent) | {(place, code) for place, said in keys for code in said}
 
     def _silence(self, node: Node, codes: frozenset[str]) -> None:
         """Note what will only follow from what was reported: problems of these codes where the node stands."""
@@ -190,7 +179,7 @@ class _Builder:
             self._report(node, "this value contains itself through an alias", "cycle")
             return None
         if len(self._above) == MAX_DEPTH:
-            raise _TooDeep(node)
+            raise TooDeep(node)
         self._above.add(id(node))
         value: Any
         if isinstance(node, MappingNode):
@@ -202,7 +191,7 @@ class _Builder:
 
     def _build_scalar(self, node: Any) -> str | int | float | bool | None:
         text: str = node.value
-        if not _is_plain(node):
+        if not is_plain(node):
             return text
         first, last = node.start_mark.line, node.end_mark.line
         for number in range(first + 1, last + 1) if last > first else ():
@@ -225,10 +214,10 @@ class _Builder:
         return self._lines[number] if number < len(self._lines) else ""
 
     def _refuse_tag(self, node: Any) -> None:
-        if not isinstance(node.tag, _Written):
+        if not isinstance(node.tag, Written):
             self._report(node, "tags are not used here; a value is what it looks like", "tag")
             self._silence(node, _OF_SHAPE)
-        elif self._may_have_tags and node.tag is not _Written.QUOTED:
+        elif self._may_have_tags and node.tag is not Written.QUOTED:
             # The lone `!` is resolved away by libyaml; it can be seen in the text only.
             begins = self._line(node.start_mark.line)[node.start_mark.column :]
             if begins.startswith("!"):
@@ -247,7 +236,7 @@ class _Builder:
             if name is None:
                 self._silence(node, _OF_SHAPE if isinstance(key, ScalarNode) else _OF_SHAPE | _OF_PARTS)
                 continue
-            is_merge = name == "<<" and _is_plain(key)
+            is_merge = name == "<<" and is_plain(key)
             before = own.get(name)
             if before is not None:
                 shown = (
@@ -280,12 +269,12 @@ class _Builder:
             self._report(key, message, "key_not_text")
             return None
         try:
-            name = parse_plain(key.value) if _is_plain(key) else key.value
+            name = parse_plain(key.value) if is_plain(key) else key.value
         except NumberInvalid:
             name = 0  # which is what it looks like
         if isinstance(name, str):
             hidden = None
-            if not name.isascii() and _is_plain(key):
+            if not name.isascii() and is_plain(key):
                 hidden = explain_hidden_key(name, place_of(key, self._file), self._line(key.start_mark.line))
             self.problems += [hidden] if hidden else []
             return name
@@ -328,4 +317,8 @@ _FLAWS: Final = frozenset({"duplicate_key", "key_not_text", "tag"})
 #: What is said of a value that is not what was meant, and of a mapping that lacks what was left out.
 _OF_SHAPE: Final = frozenset({"wrong_type", "bad_value"})
 _OF_PARTS: Final = frozenset({"missing_key", "exactly_one", "bad_value"})
+#: How many mistakes of syntax of a file are told, and how many characters are read again to find them.
+_MOST_MISTAKES: Final = 20
+_MOST_READ_AGAIN: Final = 1 << 20
+_NO_ANCHOR: Final = "found undefined alias"
 _TOO_DEEP = (f"values are nested more than {MAX_DEPTH} deep", "too_deep")

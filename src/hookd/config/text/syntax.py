@@ -19,6 +19,8 @@ from hookd.core.config import Place
 from hookd.core.units import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from yaml.error import MarkedYAMLError
 
 #: Far more than a person writes; it bounds what a mistaken include can cost.
@@ -56,7 +58,9 @@ _MEANINGS: Final = {
         "a list cannot begin here: its first `- ` goes on a line of its own"
     ),
     "block mapping keys are not allowed in this context": "a mapping cannot begin here: check the indentation",
-    "found undefined alias": "no anchor of this name stands above",
+    "found undefined alias": (
+        "no anchor of this name stands above; an anchor ends with its file, and what files share is a profile"
+    ),
     "found unknown escape character": (
         "this escape is not known in double quotes: use single quotes, or write the backslash twice"
     ),
@@ -110,11 +114,11 @@ def decode_text(content: bytes, file: str) -> str:
     problems = _find_conflicts(text, file)
     problems += [
         Problem(
-            _place_after(text[: found.start()], file),
+            place,
             f"the character U+{ord(found.group()):04X} cannot stand here as it is; use an escape in double quotes",
             "control_character",
         )
-        for found in _CONTROL.finditer(text)
+        for place, found in _place_each(_CONTROL.finditer(text), text, file)
     ]
     if problems:
         raise ConfigInvalid(problems, {file: text})
@@ -179,10 +183,16 @@ def _find_conflicts(text: str, file: str) -> list[Problem]:
     found = list(_CONFLICT.finditer(text))
     opened = [marker for marker in found if marker.group() == "<<<<<<<"]
     message = "a merge conflict was left here: choose a side and remove the markers"
-    return [
-        Problem(_place_after(text[: marker.start()], file), message, "conflict_marker")
-        for marker in opened or found[:1]
-    ]
+    return [Problem(place, message, "conflict_marker") for place, _ in _place_each(opened or found[:1], text, file)]
+
+
+def _place_each(found: Iterable[re.Match[str]], text: str, file: str) -> Iterator[tuple[Place, re.Match[str]]]:
+    """Give each of the matches in a text, which come in their order, with its place: lines are counted once."""
+    line, counted = 1, 0
+    for match in found:
+        at = match.start()
+        line, counted = line + text.count("\n", counted, at), at
+        yield Place(file=file, line=line, column=at - text.rfind("\n", 0, at)), match
 
 
 def _place_after(before: str, file: str) -> Place:
