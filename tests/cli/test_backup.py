@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -57,6 +58,17 @@ def test_a_store_comes_back_and_what_it_owed_is_delivered(daemon: Daemon, receiv
     daemon.send({"type": "a", "id": "fresh"}, {"type": "a", "id": "e1"})
     taken = receiver.wait(21)
     assert len({each.headers["webhook-id"] for each in taken}) == 21
+
+
+def test_a_file_that_was_only_copied_is_told(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.send({"type": "a", "id": "1"})
+    assert daemon.stop() == 0
+    shutil.copy(tmp_path / "state" / "hookd.db", tmp_path / "copied.db")
+    code, out, _ = hookd("restore", tmp_path / "copied.db", "--config", daemon.config)
+    assert (code, "was not made by `hookd backup`" in out) == (0, True)
+    assert hookd("backup", tmp_path / "backup.db", "--config", daemon.config)[0] == 0
+    code, out, _ = hookd("restore", tmp_path / "backup.db", "--config", daemon.config)
+    assert (code, "was not made" in out) == (0, False)
 
 
 def test_a_backup_replaces_an_older_one_and_nothing_else(daemon: Daemon, tmp_path: Path) -> None:

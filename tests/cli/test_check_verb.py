@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import select
-import socket
 import ssl
 import subprocess
 import time
@@ -20,6 +19,7 @@ import trustme
 from hookd.config.problems import CODES
 from hookd.core.model import Cause
 from tests.e2e.house import HOOKD, Receiver, hookd
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -290,6 +290,7 @@ def test_junit_is_read_by_a_parser(tmp_path: Path) -> None:
     assert failure.get("message") == "`body.id` is 1 instead of 2"
     assert '+  "id": 1,' in (failure.text or "")
     assert cases["crm/3"].get("line") == "12"
+    assert (failure.text or "").startswith("hookd.yaml:13:21: `body.id` is 1 instead of 2\n")
 
 
 def test_junit_of_a_broken_config_fails(tmp_path: Path) -> None:
@@ -308,16 +309,27 @@ def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert "cannot write .: this is a directory" in err
 
 
+def test_a_directory_in_the_place_of_the_main_file_is_told_with_the_file_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    code, _, err = hookd("check", "--config", "etc", cwd=tmp_path)
+    assert code == 1
+    assert err.startswith(
+        "etc:1:1: error: etc is a directory, and a config begins with a file [unreadable_file]\n1 error"
+    )
+    write(folder, TESTED)
+    code, _, err = hookd("check", "--config", "etc", cwd=tmp_path)
+    assert (code, err.splitlines()[1]) == (1, "  help: did you mean `etc/hookd.yaml`?")
+    code, _, err = hookd("status", "--config", "etc", cwd=tmp_path)
+    told = "hookd: etc is a directory, and a config begins with a file; did you mean `etc/hookd.yaml`?\n"
+    assert (code, err) == (78, told)
+
+
 # --------------------------------------------------------------------------- live
 
 
 def live(top: Path, webhooks: str) -> tuple[int, dict[str, Any]]:
     return report(write(top, f"version: 1\nwebhooks:\n{webhooks}"), "--live")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_receivers_are_reached_and_nothing_is_sent(tmp_path: Path) -> None:
@@ -336,7 +348,8 @@ def test_receivers_are_reached_and_nothing_is_sent(tmp_path: Path) -> None:
         assert receiver.taken == []
 
 
-def test_what_cannot_be_reached_is_told_with_its_webhooks(tmp_path: Path) -> None:
+def test_what_cannot_be_reached_is_told_with_its_webhooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RES_OPTIONS", "timeout:1 attempts:1")  # where no name server answers, it is soon given up
     closed = free_port()
     code, told = live(
         tmp_path,
@@ -364,6 +377,37 @@ def test_what_cannot_be_reached_is_told_with_its_webhooks(tmp_path: Path) -> Non
     assert "hunter2" not in json.dumps(told)
     behind = [problem["message"] for problem in told["problems"] if problem["line"] == 7]
     assert f"the proxy {refused} cannot be reached (behind): 127.0.0.1:{closed}: connection refused" in behind
+
+
+def test_what_cannot_be_reached_is_told_where_it_is_named(tmp_path: Path) -> None:
+    """At the URL, at the proxy, or at the reference that cannot be read, in whichever layer it stands."""
+    away = f"127.0.0.1:{free_port()}"
+    text = (
+        "version: 1\n"
+        "defaults:\n"
+        f"  proxy: §http://{away}\n"
+        "  allow_networks: [127.0.0.0/8]\n"
+        "profiles:\n"
+        f"  direct: {{proxy: null, url: §'http://{away}/p'}}\n"
+        "webhooks:\n"
+        "  proxied: {url: 'https://x.example/', events: ['*']}\n"
+        "  direct: {profile: direct, events: ['*']}\n"
+        f"  own: {{profile: direct, url: §'http://{away}/own', events: ['*'], allow_networks: [127.0.0.1/32]}}\n"
+        "  unset: {url: §{env: NEVER_SET}, events: ['*']}\n"
+        "  unset-proxy: {url: 'https://x.example/', proxy: §{env: NEVER_SET}, events: ['*']}\n"
+        "  unset-key: {url: 'https://x.example/', proxy: null, events: ['*'], tls: {certificate: c, key: §k.pem}}\n"
+    )
+    marks = [
+        (number, len(line[:at].replace("§", "")) + 1)
+        for number, line in enumerate(text.split("\n"), 1)
+        for at, character in enumerate(line)
+        if character == "§"
+    ]
+    (tmp_path / "hookd.yaml").write_text(text.replace("§", ""))
+    code, told = report(tmp_path, "--live")
+    assert code == 1
+    assert [(it["line"], it["column"]) for it in told["problems"]] == marks
+    assert {it["code"] for it in told["problems"]} == {"unreachable", "secret_unchecked"}
 
 
 def test_the_certificate_is_judged_by_the_trust_of_the_webhook(tmp_path: Path) -> None:

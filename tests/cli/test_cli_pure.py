@@ -259,6 +259,7 @@ def test_who_keeps_failing_is_named_whatever_the_cause() -> None:
         failing("held", 9, state="suspended", breaker="open"),
         failing("paused", 9, state="paused"),
         failing("long", 70, breaker="open"),
+        {**failing("ours", 9), "needs_person": "render_failed"},  # it is named for that
     ]
     assert find_failing(rows) == ["long", "four", "open", "late"]
 
@@ -282,6 +283,9 @@ def test_nobody_is_told_healthy_while_webhooks_fail(count: int, line: str | None
     assert lines[0].endswith(": webhooks are failing" if count else ": healthy")
     assert lines[3:] == ([] if line is None else [line])
     assert render_head({**whole, "healthy": False})[0].endswith(": needs a person")
+    needs = [{"reason": "missing", "webhooks": ["crm"], "message": "2 deliveries are held", "advice": "put it back"}]
+    needy = render_head({**whole, "healthy": False, "needs": needs})
+    assert needy[3:] == ["2 deliveries are held", "  put it back", *lines[3:]]
 
 
 def test_of_a_store_that_is_silent_no_figures_are_made_up() -> None:

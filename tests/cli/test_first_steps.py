@@ -145,6 +145,20 @@ def test_init_leaves_a_gitignore_alone_and_says_what_it_lacks(tmp_path: Path) ->
     assert {"secrets/", "state/"} <= set(ignore.read_text().splitlines())
 
 
+def test_init_says_that_a_schema_of_another_version_stays(tmp_path: Path) -> None:
+    schema = tmp_path / "config.schema.json"
+    schema.write_text("{}")
+    code, out, _ = hookd("init", cwd=tmp_path)
+    assert code == 0
+    assert "config.schema.json is there already and stays as it is: `hookd schema > config.schema.json`" in out
+    assert schema.read_text() == "{}"
+    schema.write_text(hookd("schema")[1])
+    (tmp_path / "hookd.yaml").unlink()
+    code, out, _ = hookd("init", cwd=tmp_path)
+    assert code == 0
+    assert "config.schema.json" not in out
+
+
 def test_init_and_secret_overwrite_nothing(tmp_path: Path) -> None:
     (tmp_path / "hookd.yaml").write_text("mine")
     code, _, err = hookd("init", cwd=tmp_path)

@@ -113,7 +113,7 @@ def test_it_ends_at_once_while_a_request_hangs(how: str) -> None:
         first = listener.process.stdout.readline().decode()
         started = time.monotonic()
         code, _, _ = listener.end(signal.SIGINT if how == "signal" else None)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
         assert client.recv(100) == b""
     assert (code, first) == (0, "── 1: POST /\n")
 

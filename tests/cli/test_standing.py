@@ -114,6 +114,34 @@ def test_one_that_is_held_by_the_files(capsys: pytest.CaptureFixture[str], state
     assert "pending  2 (2 held)" in lines
 
 
+def test_one_that_is_gone_is_not_said_to_be_probed(capsys: pytest.CaptureFixture[str]) -> None:
+    how = {**FAILING, "breaker": "open", "breaker_until": AHEAD("00:05.000"), "breaker_opened": 1, "dead": 4}
+    advice = "put it back, name its successor under `moved:`, or give it up: `hookd remove crm`"
+    assert screen(capsys, **{**how, "state": "missing", "held": 3, "needs_person": "missing"}) == [
+        "crm: missing: it is not in the running config",
+        f"  {advice}; 3 deliveries are held for it",
+        "pending     3 (3 held, the oldest of 2026-11-21T15:00:00.000Z, 1h ago)",
+        "dead        4: once it is back, `hookd redrive crm` makes them due again",
+        "last error  status 500",
+    ]
+
+
+@pytest.mark.parametrize("state", ["suspended", "paused", "inactive"])
+def test_one_that_is_held_is_not_said_to_be_probed(capsys: pytest.CaptureFixture[str], state: str) -> None:
+    how = {**FAILING, "breaker": "open", "breaker_until": AHEAD("00:05.000"), "breaker_opened": 1}
+    how |= {"state": state, "held": 3, "suspended_at": AT("58:00.000"), "suspended_cause": "gone"}
+    assert "breaker     open; nothing probes while it is held" in screen(capsys, **how)
+
+
+def test_one_that_fails_on_our_side_says_that_no_retry_mends_it(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = screen(capsys, **{**FAILING, "needs_person": "secret_unreadable"})
+    assert lines[1] == (
+        "  nothing but a person mends that (`hookd explain secret_unreadable`); then `hookd resume crm` tries at once"
+    )
+    assert screen(capsys, **{**FAILING, "needs_person": None})[1].startswith("pending")
+    assert screen(capsys, **FAILING)[1].startswith("pending")  # an older daemon says nothing of it
+
+
 def test_one_that_is_well_and_holds_some_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     lines = screen(capsys, state="ok", pending=5, held=1)
     assert lines[1] == "  it no longer takes the tenant or the type of some events; 1 delivery is held until it does"

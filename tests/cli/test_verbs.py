@@ -85,7 +85,7 @@ def test_test_sends_past_all_that_holds_and_says_how_it_went(asked: Any) -> None
         code, out, err = daemon.verb("test", "crm")
         assert (code, err) == (0, "")
         assert "POST " in out
-        assert "delivered in " in out
+        assert re.search(r"\ndelivered in [\d.]+ ms: (connection [\d.]+, )?answer [\d.]+ \(event ", out), out
         assert '"vip": false' in out
         assert "s3cret" not in out
         assert "inurl" not in out
@@ -99,6 +99,8 @@ def test_test_sends_past_all_that_holds_and_says_how_it_went(asked: Any) -> None
     assert (code, tested["outcome"], tested["response"]["status"]) == (0, "delivered", 200)
     assert receiver.wait(3)[2].body == data.encode()
     assert tested["request"]["body"] == data
+    assert set(tested["phases"]) == {"dns_ms", "connect_ms", "tls_ms", "wait_ms"}
+    assert (tested["phases"]["tls_ms"], 0 < tested["phases"]["wait_ms"] < tested["duration_ms"]) == (None, True)
 
     code, out, _ = daemon.verb("test", "own")
     assert (code, receiver.wait(4)[3].json()["type"]) == (0, "hookd.delivery.dead")
@@ -171,7 +173,7 @@ def test_status_is_one_screen_and_an_exit_code(asked: Any) -> None:
     code, out, _ = daemon.verb("status")
     assert code == 1
     assert "needs a person" in out
-    assert "hookd resume WEBHOOK" in out
+    assert "1 webhook is suspended: gone\n  once it is mended: `hookd resume gone`\n" in out
     rows = [line.split() for line in out[out.index("WEBHOOK  ") :].splitlines()]
     assert rows[0][:2] == ["WEBHOOK", "STATE"]
     assert rows[1][:2] == ["gone", "suspended"]

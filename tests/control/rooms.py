@@ -16,7 +16,7 @@ from hookd.control.service import Lent, Service
 from hookd.core.model import Attempt, Cause, Dead, Delivered, Exchange, Owed, Result, RetryAt
 from hookd.store.base import Bind, Binding, Entry, New, Resume, Suspend
 from hookd.store.memory import MemoryStore
-from hookd.web.asgi import asgi_handler
+from hookd.web.asgi import answer_by_app
 from hookd.web.server import serve_http
 from hookd.web.sockets import open_unix_listener
 
@@ -47,6 +47,7 @@ class Room:
     files: Snapshot | None = None
     ill: str | None = None
     short: str = ""
+    reload_takes: float = 0.0  # seconds
 
     def lent(self) -> Lent:
         numbers = count(1)
@@ -55,7 +56,7 @@ class Room:
             self.woken += 1
 
         async def reload(allow_removals: bool) -> Reloaded:  # noqa: FBT001  as it is lent
-            await trio.lowlevel.checkpoint()
+            await trio.sleep(self.reload_takes)
             self.removals_allowed.append(allow_removals)
             return self.reloaded
 
@@ -145,14 +146,14 @@ async def open_room(folder: Path, config: Config) -> AsyncIterator[Room]:
         room = Room(config, client)
         await room.bind()
         service = Service(room.lent())
-        handler = asgi_handler(build_app(service))
+        answer = answer_by_app(build_app(service))
         listener = open_unix_listener(path, 0o600)
         async with trio.open_nursery() as nursery:
             await nursery.start(service.patience.serve)
-            await nursery.start(_serve, handler, listener)
+            await nursery.start(_serve, answer, listener)
             yield room
             nursery.cancel_scope.cancel()
 
 
-async def _serve(handler: Any, listener: trio.SocketListener, *, task_status: trio.TaskStatus[None]) -> None:
-    await serve_http(handler, [listener], stopping=trio.Event(), task_status=task_status)
+async def _serve(answer: Any, listener: trio.SocketListener, *, task_status: trio.TaskStatus[None]) -> None:
+    await serve_http(answer, [listener], stopping=trio.Event(), task_status=task_status)

@@ -50,6 +50,8 @@ CONFIG = """
       plain:
         url: https://example.com/
         events: [free, hookd.webhook.suspended]
+        proxy: http://me:s3cret@proxy.example:3128
+        http2: true
 """
 
 
@@ -81,7 +83,10 @@ async def test_webhooks_are_listed_and_shown_without_secrets(tmp_path: Path, con
         assert shown["secrets"] == {"token": {"env": "TOKEN"}}
         assert shown["body"]["template"] == {"a": "$(data.n?)", "t": "$(secrets.token)"}
         assert shown["test_event"]["id"] == "fixed"
-        assert "s3cret" not in json.dumps([listed, shown])
+        _, plain = await room.get("/v1/webhooks/plain")
+        assert (plain["proxy"], plain["http2"]) == ("http://***@proxy.example:3128", True)
+        assert (shown["proxy"], shown["http2"]) == (None, False)
+        assert "s3cret" not in json.dumps([listed, shown, plain])
         status, types = await room.get("/v1/event-types")
         assert types[0] == {"type": "free", "description": "Of no schema", "require": []}
 

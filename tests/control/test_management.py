@@ -195,6 +195,22 @@ def test_what_is_somebody_elses_is_not_taken_over(shop: Shop) -> None:
     assert shop.refused(Act.REMOVE, "acme/never", ACME) == (404, "not_found")
 
 
+def test_of_one_that_is_in_no_file_the_operator_may_end_the_backlog(shop: Shop) -> None:
+    plan = shop.plan(Act.REMOVE, "acme/never", OPERATOR)
+    assert (plan.only_backlog, plan.word) == (True, "removed")
+    shop.add("acme/orders", ACME)
+    assert not shop.plan(Act.REMOVE, "acme/orders", OPERATOR).only_backlog
+    assert not shop.plan(Act.PUT, "acme/new", OPERATOR, given=GIVEN).only_backlog
+    # Nobody says whose it was: for a tenant it is not there. Nor is there a secret to rotate, or a revision to match.
+    assert shop.refused(Act.REMOVE, "acme/never", ACME) == (404, "not_found")
+    assert shop.refused(Act.ROTATE, "acme/never", OPERATOR) == (404, "not_found")
+    conditions = Conditions(etags=("*",))
+    assert shop.refused(Act.REMOVE, "acme/never", OPERATOR, conditions=conditions) == (412, "revision_conflict")
+    # It takes no managed directory, since no file is concerned.
+    (shop.top / "hookd.yaml").write_text("version: 1\n")
+    assert shop.plan(Act.REMOVE, "crm", OPERATOR).only_backlog
+
+
 def test_an_id_that_is_none_is_refused(shop: Shop) -> None:
     assert shop.refused(Act.PUT, "acme/Orders", ACME, given=GIVEN) == (422, "bad_id")
     assert shop.refused(Act.PUT, "acme/test", ACME, given=GIVEN) == (422, "bad_id")

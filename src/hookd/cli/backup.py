@@ -9,21 +9,20 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.output import print_json
 from hookd.cli.places import config_option, find_managed_dir, find_state_dir, output_option
+from hookd.core.daemonconfig import SECRETS_FOLDER
 from hookd.store.base import StoreLocked, StoreUnusable
 from hookd.store.copying import Copied, back_up, read_copy, restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Where a state directory has the signing secrets that hookd made.
-_SECRETS: Final = "secrets"
 _STATE_DIR = click.option(
     "--state-dir",
     metavar="DIR",
@@ -78,7 +77,8 @@ def restore_command(file: Path, state_dir: Path | None, config: Path | None, out
         raise CliError(f"{locked}: stop it first", ExitCode.TRY_AGAIN) from None
     except StoreUnusable as unusable:
         raise CliError(str(unusable), ExitCode.NOT_SO) from None
-    elsewhere = [] if managed is None else list(_find_elsewhere(managed, directory.absolute() / _SECRETS))
+    place = directory.absolute() / SECRETS_FOLDER
+    elsewhere = [] if managed is None else list(_find_elsewhere(managed, place))
     if output == "json":
         kept = None if restored.kept is None else str(restored.kept)
         told = {
@@ -88,6 +88,8 @@ def restore_command(file: Path, state_dir: Path | None, config: Path | None, out
         print_json({"state_dir": str(directory), "kept": kept, **asdict(copied), **told})
         return
     print(f"{directory}: {_describe(copied)}")
+    if not copied.whole:
+        print(f"{file} was not made by `hookd backup`: if it was copied while hookd ran, its last events are missing")
     if restored.kept is not None:
         print(f"what stood there is kept as {restored.kept}")
     files = restored.files
@@ -97,9 +99,7 @@ def restore_command(file: Path, state_dir: Path | None, config: Path | None, out
         why = "the config names no managed_dir for them" if managed is None else f"{managed} has webhooks, which stand"
         print(f"not put back: {_files(files.left, 0)}: {why}")
     if elsewhere:
-        print(
-            f"to be mended by you: secrets are in {directory.absolute() / _SECRETS} now, and are looked for elsewhere:"
-        )
+        print(f"to be mended by you: secrets are in {place} now, and are looked for elsewhere:")
         for definition, named in elsewhere:
             print(f"  {definition}: {named}")
 
@@ -117,7 +117,7 @@ def _find_elsewhere(managed: Path, place: Path) -> Iterator[tuple[str, str]]:
         for named in _find_files(value):
             folder, name = os.path.split(named)
             stands_elsewhere = os.path.realpath(folder) != os.path.realpath(place)
-            if os.path.basename(folder) == _SECRETS and stands_elsewhere and (place / name).is_file():  # noqa: PTH119  a text
+            if os.path.basename(folder) == SECRETS_FOLDER and stands_elsewhere and (place / name).is_file():  # noqa: PTH119  a text
                 yield str(file), named
 
 

@@ -24,8 +24,11 @@ from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.output import print_json, print_problems, styled
 from hookd.cli.places import config_option, find_config
 from hookd.config.checking.advice import find_advice, find_denied, find_idle, find_untestable
+from hookd.config.checking.fruitless import find_fruitless
+from hookd.config.checking.keywords import find_misspelt
 from hookd.config.checking.testevents import find_refused
-from hookd.config.checking.trial import run_trials
+from hookd.config.checking.trial import place_faults, run_trials
+from hookd.config.checking.unread import find_unread
 from hookd.config.load import Rejected, load_again
 from hookd.config.problems import describe_problem, sort_problems
 
@@ -35,20 +38,26 @@ if TYPE_CHECKING:
 
     from hookd.cli.probing import Reached
     from hookd.config.checking.trial import TrialResult
+    from hookd.config.load import Loaded
     from hookd.config.problems import Problem
     from hookd.core.config import Config
 
 
 @dataclass(slots=True, kw_only=True)
 class _Findings:
-    """What the tiers found. `config` is None when the files do not make one."""
+    """What the tiers found. `loaded` is None when the files do not make a config."""
 
     main: Path
-    config: Config | None
+    loaded: Loaded | None
     sources: Mapping[str, str]
     problems: list[Problem]
     results: tuple[TrialResult, ...] = ()
     reached: list[Reached] = field(default_factory=list)
+
+    @property
+    def config(self) -> Config | None:
+        """The config, if the files make one."""
+        return None if self.loaded is None else self.loaded.config
 
     @property
     def all(self) -> tuple[Problem, ...]:
@@ -95,14 +104,17 @@ def check_command(
     says more about a problem. Exit code 1: there are errors, or a test failed.
     """
     found = _look(find_config(config))
-    if found.config is not None:
-        found.results = run_trials(found.config, now=time.time_ns() // 1_000_000, pattern=pattern)
+    if found.loaded is not None:
+        loaded = found.loaded
+        results = run_trials(loaded.config, now=time.time_ns() // 1_000_000, pattern=pattern)
+        found.results = place_faults(results, loaded.config, loaded.snapshot)
         if pattern is not None and not found.results:
             raise CliError(f"no test is called {pattern!r}: name a webhook, WEBHOOK/NUMBER or a test", ExitCode.USAGE)
         if environment:
-            found.problems += _look_around(found)
+            found.problems += _look_around(loaded)
         if live:
-            found.problems += _reach_out(found)
+            found.reached, problems = _reach_out(loaded)
+            found.problems += problems
     if strict:
         found.problems = [replace(problem, severity="error") for problem in found.problems]
     if junit is not None:
@@ -115,35 +127,34 @@ def _look(main: Path) -> _Findings:
     loaded = load_again(main, None)
     if isinstance(loaded, Rejected):
         sources = dict(loaded.error.sources) | dict(loaded.snapshot.sources if loaded.snapshot else {})
-        found = _Findings(main=main, config=None, sources=sources, problems=list(loaded.error.problems))
+        found = _Findings(main=main, loaded=None, sources=sources, problems=list(loaded.error.problems))
     else:
-        found = _Findings(main=main, config=loaded.config, sources=loaded.snapshot.sources, problems=[])
+        found = _Findings(main=main, loaded=loaded, sources=loaded.snapshot.sources, problems=[])
         found.problems += find_denied(loaded.config, loaded.snapshot)
         found.problems += find_idle(loaded.config, loaded.snapshot)
         found.problems += find_untestable(loaded.config, loaded.snapshot)
         found.problems += find_refused(loaded.config, loaded.snapshot)
+        found.problems += find_fruitless(loaded.config, loaded.snapshot)
+        found.problems += find_misspelt(loaded.config, loaded.snapshot)
     if loaded.snapshot is not None:
         found.problems += find_advice(loaded.snapshot)
+        found.problems += find_unread(loaded.snapshot)
     return found
 
 
-def _look_around(found: _Findings) -> list[Problem]:
+def _look_around(loaded: Loaded) -> list[Problem]:
     from hookd.config.checking.environment import check_environment
-    from hookd.config.snapshot import read_snapshot
     from hookd.systemd import credentials_directory
 
-    assert found.config is not None  # noqa: S101  who asks has seen to it
-    return check_environment(found.config, read_snapshot(found.main), credentials_directory(), os.environ)
+    return check_environment(loaded.config, loaded.snapshot, credentials_directory(), os.environ)
 
 
-def _reach_out(found: _Findings) -> list[Problem]:
+def _reach_out(loaded: Loaded) -> tuple[list[Reached], list[Problem]]:
     from hookd.cli.probing import probe
     from hookd.config.references import SecretReader
     from hookd.systemd import credentials_directory
 
-    assert found.config is not None  # noqa: S101  who asks has seen to it
-    found.reached, problems = probe(found.config, SecretReader(credentials_directory(), os.environ))
-    return [*problems, *(problem for reached in found.reached if (problem := reached.problem) is not None)]
+    return probe(loaded.config, loaded.snapshot, SecretReader(credentials_directory(), os.environ))
 
 
 def _write_junit(file: str, found: _Findings) -> None:

@@ -91,9 +91,9 @@ class ControlClient:
         """Have something be so."""
         return self._ask("PUT", path, _encode(body), headers)
 
-    def delete(self, path: str, headers: dict[str, str]) -> None:
-        """Have something gone."""
-        self._ask("DELETE", path, None, headers)
+    def delete(self, path: str, headers: dict[str, str]) -> Any:
+        """Have something gone; give what is said of it, None if that is nothing."""
+        return self._ask("DELETE", path, None, headers)
 
     def _ask(
         self,

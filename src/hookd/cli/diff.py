@@ -12,6 +12,7 @@ Rules of this module:
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ from hookd.config.comparing.compare import Described, compare, describe_config
 from hookd.config.comparing.effects import Standing, tell_effects
 from hookd.config.comparing.placed import Placing, load_placed
 from hookd.config.problems import ConfigInvalid
-from hookd.config.reload.guard import MOST
+from hookd.config.reload.guard import find_gone, judge_mass_removal
 from hookd.core.definition import keyed_mask
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from hookd.cli.diff_output import Sides
     from hookd.config.comparing.compare import Difference
+    from hookd.config.comparing.effects import Effect
     from hookd.core.config import Config
 
 #: Definitions that are asked for at once, and how often all is asked again when the config changes meanwhile.
@@ -57,9 +59,9 @@ def diff_command(
     """Show what the files on disk would change of what runs: a reload, before it happens.
 
     Webhooks added, removed and changed key by key (with defaults and profiles merged in), event types, what needs a
-    restart, and what becomes of the deliveries that are pending. Secrets are masked; that one differs is told. The
-    files are those that the daemon reads, unless --config names others: a checkout of what is to come, say, which is
-    compared as if it stood in their place.
+    restart, what becomes of the deliveries that are pending, and whether a reload would be refused since it takes too
+    much away. Secrets are masked; that one differs is told. The files are those that the daemon reads, unless --config
+    names others: a checkout of what is to come, say, which is compared as if it stood in their place.
 
     With --from REV a git revision (HEAD, main, v1.2) is compared with the files on disk, offline.
 
@@ -67,14 +69,14 @@ def diff_command(
     """
     if revision is not None and control is not None and is_typed("control"):
         raise CliError("--from compares files: it asks no daemon, so --control does not go with it", ExitCode.USAGE)
-    standing: dict[str, Standing] | None = None
-    left = 0
+    effects: list[Effect] = []
+    warning: str | None = None
     if revision is not None:
         sides, difference = _compare_revision(find_config(config), revision)
     else:
         client = ControlClient(find_control(control, config))
         try:
-            sides, difference, left = _compare_running(client, config)
+            compared = _compare_running(client, config)
         except CliError as error:
             if error.code is not ExitCode.NO_DAEMON:
                 raise
@@ -86,9 +88,10 @@ def diff_command(
                 else "name the socket of the daemon to compare with by --control"
             )
             raise CliError(f"{error}; {other}", error.code) from None
-        standing = {} if difference.empty else _read_standing(client)
-    effects = [] if standing is None else tell_effects(difference, standing)
-    warning = None if standing is None else _find_mass_removal(difference, standing, left)
+        sides, difference = compared.sides, compared.difference
+        if not difference.empty:
+            standing = _read_standing(client)
+            effects, warning = tell_effects(difference, standing), _foretell_refusal(compared, standing)
     if output == "json":
         print_json(describe_difference(sides, difference, effects, warning))
     else:
@@ -122,12 +125,24 @@ def _compare_revision(main: Path, revision: str) -> tuple[Sides, Difference]:
 # --------------------------------------------------------------------------- the disk against what runs
 
 
-def _compare_running(client: ControlClient, named: Path | None) -> tuple[Sides, Difference, int]:
-    """Give the two sides, what differs, and how many webhooks the files have."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compared:
+    """What the daemon says of what runs, what the files make, where these lie, and what differs."""
+
+    sides: Sides
+    difference: Difference
+    running: Mapping[str, Any]
+    disk: Config
+    placing: Placing
+
+
+def _compare_running(client: ControlClient, named: Path | None) -> _Compared:
     key = secrets.token_bytes(_KEY_BYTES)
     running = client.get("/v1/definitions", key=key.hex())
     main = _choose_main(named, running["main"])
-    disk = describe_config(_load_as_daemon(main, running["main"]), keyed_mask(key))
+    placing = _place(main, running["main"])
+    config = _load_placed(main, placing)
+    disk = describe_config(config, keyed_mask(key))
     for _ in range(_TRIES):
         described = _ask_for_changed(client, running, disk, key)
         if described is not None:
@@ -138,7 +153,8 @@ def _compare_running(client: ControlClient, named: Path | None) -> tuple[Sides, 
     sides: Sides = {"old": "what runs", "new": str(main), "revisions": (described.revision, disk.revision)}
     if running["main"] is not None and str(main) != running["main"]:
         sides["note"] = f"the daemon itself reads {running['main']}; {main} is compared as if it stood there"
-    return sides, compare(described, disk), len(disk.digests)
+    difference = compare(described, disk)
+    return _Compared(sides=sides, difference=difference, running=running, disk=config, placing=placing)
 
 
 def _choose_main(named: Path | None, of_daemon: str | None) -> Path:
@@ -150,16 +166,21 @@ def _choose_main(named: Path | None, of_daemon: str | None) -> Path:
     return named
 
 
-def _load_as_daemon(main: Path, of_daemon: str | None) -> Config:
-    """Load what is compared: files in another place are taken as if they stood in that of the daemon's.
+def _place(main: Path, of_daemon: str | None) -> Placing:
+    """Give where the files are taken to stand: in the place of the daemon's, wherever they lie.
 
     So a checkout of what is to come can be held against what runs, though their relative paths lead elsewhere.
     """
+    here = main.absolute()
+    there = here if of_daemon is None else Path(of_daemon)
+    return Placing(main=here, top=str(here.parent), as_main=there, as_top=str(there.parent))
+
+
+def _load_placed(main: Path, placing: Placing) -> Config:
+    """Load what is compared."""
     loaded = load_files(main)  # under their own names, which is where a person would mend them
-    if of_daemon is None or str(main) == of_daemon:
+    if placing.main == placing.as_main:
         return loaded.config
-    there, here = Path(of_daemon), main.absolute()
-    placing = Placing(main=here, top=str(here.parent), as_main=there, as_top=str(there.parent))
     try:
         return load_placed(placing, None).config
     except ConfigInvalid as invalid:
@@ -204,18 +225,25 @@ def _ask_for_changed(
 
 def _read_standing(client: ControlClient) -> dict[str, Standing]:
     return {
-        row["webhook"]: Standing(pending=row["pending"], held=row["held"], suspended=row["suspended_at"] is not None)
+        row["webhook"]: Standing(
+            pending=row["pending"],
+            held=row["held"],
+            dead=row["dead"],
+            suspended=row["suspended_at"] is not None,
+        )
         for row in client.get("/v1/status")["backlog"]
     }
 
 
-def _find_mass_removal(difference: Difference, standing: Mapping[str, Standing], left: int) -> str | None:
-    """Say that a reload will refuse this, by the rule of `config.reload.guard`. The files have `left` webhooks."""
-    owed = sum(each.pending > 0 for each in standing.values())
-    lost = sum(standing[name].pending > 0 for name in difference.removed if name in standing)
-    if lost == 0 or (left and (lost < MOST or 2 * lost <= owed)):
-        return None
-    return (
-        f"a reload will refuse this: it removes {lost} of the {owed} webhooks that have pending deliveries"
-        f"{'' if left else ', and leaves no webhook at all'}; if it is meant: hookd reload --allow-removals"
-    )
+def _foretell_refusal(compared: _Compared, standing: Mapping[str, Standing]) -> str | None:
+    """Say that a reload would refuse what takes so much away, by the rules of `config.reload.guard`."""
+    removed, disk, lies_at = compared.difference.removed, compared.disk, compared.placing.lies_at
+    main, managed_dir = str(compared.placing.as_main), compared.running.get("managed_dir")
+    # `get`: the daemon may be an older one than this program.
+    files = {name: file for file, names in compared.running.get("files", {}).items() for name in names}
+    lost = {name: lies_at(files[name]) for name in removed if name in files}
+    problem = find_gone(lost, None if managed_dir is None else lies_at(managed_dir), disk, main)
+    if problem is None:
+        owed = compared.running["digests"].keys() & {name for name, each in standing.items() if each.pending}
+        problem = judge_mass_removal(owed & set(removed), len(owed), main, none_left=not disk.webhooks)
+    return None if problem is None else f"a reload would be refused: {problem.message}"

@@ -42,9 +42,9 @@ def explain_command(code: str | None, output: str) -> int:
     """Say what a CODE means; without CODE, list them all, by kind.
 
     A code is what `hookd check` puts beside a problem, the `code` of an event that was refused or of an answer of the
-    HTTP APIs, the `cause` of an attempt or a delivery, a state that `hookd status` shows (suspended, held, …), or the
-    code of a verb's own error. Of a problem it shows an example and its mended form; of the others it says what happens
-    next by itself, and what to do.
+    HTTP APIs, the `cause` of an attempt or a delivery, a state that `hookd status` shows (suspended, held, …), the
+    `msg` of a line of the log, or the code of a verb's own error. Of a problem it shows an example and its mended form;
+    of the others it says what happens next by itself, and what to do.
     """
     entries = read_entries()
     if code is None:
@@ -54,7 +54,9 @@ def explain_command(code: str | None, output: str) -> int:
             _print_list(entries)
         return ExitCode.FINE
     code = code.strip("[]()`\"'").lower()  # as it stands in a message
+    # The second half of a message of the log may do: `not_moved`, as `hookd reload` calls it.
     found = [entry for entry in entries if entry.word == code]
+    found = found or [entry for entry in entries if entry.kind == "line" and entry.word.endswith(f".{code}")]
     if not found:
         from hookd.config.problems import did_you_mean
 

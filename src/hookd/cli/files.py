@@ -71,8 +71,10 @@ def init_command(file: Path) -> None:
             if not os.path.lexists(folder):
                 folder.mkdir(mode=0o700)
                 _write_new(folder / ".gitignore", _NOT_IN_GIT)
+        published = resource(_SCHEMAS["config"])
         if not os.path.lexists(schema):
-            _write_new(schema, resource(_SCHEMAS["config"]).decode())
+            _write_new(schema, published.decode())
+        is_ours = _holds(schema, published)
         kept_out = _is_kept_out_of_git(ignore := file.parent / ".gitignore")
     except FileExistsError as error:
         raise CliError(f"{error.filename} exists; it is left as it is", ExitCode.NOT_SO) from None
@@ -86,6 +88,9 @@ def init_command(file: Path) -> None:
         print(f"  {step.ljust(width)}  # {text}")
     if not kept_out:
         print(f"{ignore} is there already and stays as it is: add the line `secrets/` to it")
+    if not is_ours:
+        renew = f"hookd schema > {shlex.quote(str(schema))}"
+        print(f"{schema} is there already and stays as it is: `{renew}` makes it the schema of this hookd")
 
 
 #: What to try after `init`, whether it reads the config, and what it is.
@@ -107,6 +112,13 @@ def _is_kept_out_of_git(ignore: Path) -> bool:
     except OSError:
         lines = set()
     return "secrets" in lines
+
+
+def _holds(file: Path, content: bytes) -> bool:
+    try:
+        return file.read_bytes() == content
+    except OSError:
+        return False
 
 
 def _write_new(file: Path, text: str) -> None:

@@ -20,7 +20,8 @@ from hookd.cli.output import print_json_line
 from hookd.cli.places import output_option
 from hookd.cli.receiver import Answer, Received, Receiver, describe_received, format_received
 from hookd.logs import silence_log
-from hookd.web.server import HttpLimits, serve_http
+from hookd.web.limits import HttpLimits
+from hookd.web.server import serve_http
 from hookd.web.sockets import AddressUnusable, open_tcp_listeners
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
@@ -80,6 +81,11 @@ class _Verbs(click.Group):
         """Call the verb. When the reader of our output has gone (`| head`), that is its end: click would make it 1."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            more = _tell_config_option(error)
+            if more:
+                raise click.UsageError(error.message + more, error.ctx) from None
+            raise
         except BrokenPipeError:
             _drop_output()
             return ExitCode.FINE
@@ -117,6 +123,18 @@ class _Verbs(click.Group):
 @click.version_option(__version__, prog_name="hookd")
 def cli() -> None:
     """Deliver webhooks: defined in YAML under version control, stored durably, signed, retried, logged."""
+
+
+def _tell_config_option(error: click.UsageError) -> str:
+    """Say how a config is named, of a verb that takes none as an argument and was given what looks like one."""
+    extra = re.search(r"unexpected extra arguments? \((.+)\)", error.message)
+    takes = () if error.ctx is None else (parameter.name for parameter in error.ctx.command.params)
+    if extra is None or "config" not in takes:
+        return ""
+    if not extra[1].endswith((".yaml", ".yml")) and not os.path.exists(extra[1]):  # noqa: PTH110  a text, of any kind
+        return ""
+    # Who names several, as pre-commit does, means the files that one of them includes.
+    return f"; the config is named by its main file: --config {'FILE' if ' ' in extra[1] else extra[1]}"
 
 
 def main() -> None:

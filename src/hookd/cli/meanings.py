@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Kind: TypeAlias = Literal["code", "refusal", "answer", "cause", "state", "ending"]
+Kind: TypeAlias = Literal["code", "refusal", "answer", "cause", "state", "line", "ending"]
 
 #: What each kind is, over its part of the list and over one of several meanings.
 TITLES: Final[dict[Kind, str]] = {
@@ -21,6 +21,7 @@ TITLES: Final[dict[Kind, str]] = {
     "answer": "Of an answer over HTTP (`code` of the problem document)",
     "cause": "Of an attempt or a delivery (`cause` in the log and in `hookd attempts`)",
     "state": "Of how something stands (`hookd status`, the log)",
+    "line": "Of a line of the log (its `msg`)",
     "ending": "Of a verb that failed (`error.code` with --output json)",
 }
 
@@ -42,7 +43,7 @@ class Entry:
 
 def read_entries() -> list[Entry]:
     """Give all entries, kind by kind."""
-    return [*_codes(), *_refusals(), *_answers(), *_causes(), *_states(), *_endings()]
+    return [*_codes(), *_refusals(), *_answers(), *_causes(), *_states(), *_lines(), *_endings()]
 
 
 def _codes() -> Iterator[Entry]:
@@ -93,6 +94,13 @@ def _states() -> Iterator[Entry]:
 
     for word in STATES:
         yield Entry(kind="state", word=word.word, means=word.means, more=word.more, column="of", beside=word.of)
+
+
+def _lines() -> Iterator[Entry]:
+    from hookd.cli.loglines import read_lines
+
+    for word, means, more in read_lines():
+        yield Entry(kind="line", word=word, means=means, more=more)
 
 
 def _endings() -> Iterator[Entry]:

@@ -155,6 +155,11 @@ def _read_daemon_section(named: Path | None, option: str) -> tuple[dict[str, Any
         return None
     try:
         text = path.read_bytes()
+    except IsADirectoryError as error:
+        from hookd.cli.reports import tell
+        from hookd.config.listing import tell_unreadable
+
+        raise CliError(tell(tell_unreadable(str(path), error, None)), ExitCode.BAD_CONFIG) from None
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}; name the socket with {option}"
         raise CliError(message, ExitCode.BAD_CONFIG) from None

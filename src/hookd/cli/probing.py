@@ -11,11 +11,13 @@ Rules of this module:
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from hookd.config.comparing.origins import find_places
 from hookd.config.problems import Problem
 from hookd.config.references import SecretUnreadable
 from hookd.core.addresses import TargetInvalid, parse_target
@@ -25,9 +27,13 @@ from hookd.delivery.connect import TcpConnector
 from hookd.delivery.sender import ConnectFailed, Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hookd.config.building.merge import Path
     from hookd.config.references import Secrets
+    from hookd.config.snapshot import Snapshot
     from hookd.core.addresses import Target
-    from hookd.core.config import Config, Network, Tls, Webhook
+    from hookd.core.config import Config, Network, Place, Tls, Webhook
 
 AT_ONCE: Final = 16
 SECONDS: Final = 10.0
@@ -64,41 +70,72 @@ class Reached:
         return ", ".join(names[:_NAMED]) + more
 
     @property
-    def problem(self) -> Problem | None:
-        """The problem that an unreachable place is, at the first webhook that leads there."""
-        if self.fault is None:
-            return None
-        what = "the proxy " if self.proxied else ""
-        message = f"{what}{self.origin} cannot be reached ({self.names}): {self.fault}"
-        return Problem(self.webhooks[0].place, message, "unreachable")
+    def message(self) -> str:
+        """Why it cannot be reached."""
+        return f"{'the proxy ' if self.proxied else ''}{self.origin} cannot be reached ({self.names}): {self.fault}"
 
 
-def probe(config: Config, secrets: Secrets) -> tuple[list[Reached], list[Problem]]:
+class _Untried(Exception):  # noqa: N818  a fact, for the flow of control
+    """A webhook whose way cannot be known: which of its keys is the reason, and why."""
+
+    def __init__(self, at: Path, why: Exception) -> None:
+        self.at = at
+        self.why = why
+
+
+def probe(config: Config, snapshot: Snapshot, secrets: Secrets) -> tuple[list[Reached], list[Problem]]:
     """Try every place that an active webhook leads to; give what came of each, in the order of the config.
 
-    The problems are those of URLs and keys that stand behind a reference and cannot be read here.
+    The problems are those places that cannot be reached, each where its URL or its proxy is named, for the first
+    webhook that leads there; and URLs and keys that stand behind a reference and cannot be read here. `snapshot` is
+    what the config was made of.
     """
     ways: dict[_Way, list[Webhook]] = {}
-    problems: list[Problem] = []
+    untried: list[tuple[Webhook, _Untried]] = []
     for webhook in config.webhooks.values():
         if not webhook.active:
             continue
         try:
             ways.setdefault(_find_way(webhook, secrets), []).append(webhook)
-        except SecretUnreadable as error:
-            message = f"webhook `{webhook.id}` cannot be tried: {error}"
-            problems.append(Problem(webhook.place, message, "secret_unchecked", severity="warning"))
-        except TargetInvalid as error:
-            problems.append(Problem(webhook.place, f"webhook `{webhook.id}` cannot be tried: {error}", "bad_url"))
-    return trio.run(_probe_all, ways), problems
+        except _Untried as error:
+            untried.append((webhook, error))
+    reached = trio.run(_probe_all, ways)
+    failed = [it for it in reached if it.fault is not None]
+    wanted = [(webhook, error.at) for webhook, error in untried]
+    wanted += [(it.webhooks[0], ("proxy",) if it.proxied else ("url",)) for it in failed]
+    places = iter(find_places(snapshot, wanted))
+    problems = [_tell_untried(next(places), webhook, error.why) for webhook, error in untried]
+    return reached, problems + [Problem(next(places), it.message, "unreachable") for it in failed]
+
+
+def _tell_untried(place: Place, webhook: Webhook, why: Exception) -> Problem:
+    message = f"webhook `{webhook.id}` cannot be tried: {why}"
+    if isinstance(why, SecretUnreadable):
+        return Problem(place, message, "secret_unchecked", severity="warning")
+    return Problem(place, message, "bad_url")
+
+
+@contextmanager
+def _about(*at: str) -> Iterator[None]:
+    """Say of what cannot be read or understood which key of a webhook it stands at."""
+    try:
+        yield
+    except (SecretUnreadable, TargetInvalid) as why:
+        raise _Untried(at, why) from None
 
 
 def _find_way(webhook: Webhook, secrets: Secrets) -> _Way:
-    key = None if webhook.tls is None or webhook.tls.key is None else Secret(secrets.read(webhook.tls.key))
+    """Give how the receiver of a webhook is reached. Raises `_Untried`."""
+    key = None
+    if webhook.tls is not None and webhook.tls.key is not None:
+        with _about("tls", "key"):
+            key = Secret(secrets.read(webhook.tls.key))
     proxied = webhook.proxy is not None
-    target = parse_target(secrets.read(webhook.url))
+    with _about("url"):
+        target = parse_target(secrets.read(webhook.url))
     if webhook.proxy is not None:
-        target = parse_proxy(secrets.read(webhook.proxy)).target
+        with _about("proxy"):
+            target = parse_proxy(secrets.read(webhook.proxy)).target
     # The path decides nothing here, and webhooks that differ in it share a connection.
     target = parse_target(target.origin + "/")
     networks = webhook.allow_networks

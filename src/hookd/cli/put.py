@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
@@ -15,6 +15,9 @@ from hookd.cli.output import print_json, print_problems
 from hookd.cli.places import control_options, find_control, output_option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hookd.config.problems import Problem
     from hookd.config.text.document import Document
 
 Steps = tuple[str | int, ...]
@@ -42,16 +45,21 @@ def put_command(
     """
     if new and revision is not None:
         raise CliError("--new and --revision exclude each other", ExitCode.USAGE)
+    from hookd.config.problems import describe_problem
+
     document, at, definition = _read_definition(webhook, file, output)
     headers = {"if-none-match": "*"} if new else {} if revision is None else {"if-match": f'"{revision}"'}
     client = ControlClient(find_control(control, config))
     try:
         done = client.put(f"/v1/webhooks/{quote(webhook, safe='/')}", definition, headers)
     except Refused as refused:
-        if output == "json" or not refused.errors:
+        problems = [_find_problem(document, at, error) for error in refused.errors]
+        refused.errors = tuple(
+            {**describe_problem(problem), **error} for problem, error in zip(problems, refused.errors, strict=True)
+        )
+        if output == "json" or not problems:
             raise
-        for error in refused.errors:
-            print(f"{_place(document, at, str(error['pointer']))}: {error['message']}", file=sys.stderr)
+        print_problems(problems, {document.file: document.text})
         raise CliError(f"{webhook}: the definition is not right; nothing was changed", refused.code) from None
     if output == "json":
         print_json(done)
@@ -87,16 +95,19 @@ def _read_definition(webhook: str, file: str, output: str) -> tuple[Document, St
     return document, ("webhooks", webhook), inner[webhook]
 
 
-def _place(document: Document, at: Steps, pointer: str) -> str:
-    """Give `FILE:LINE:COLUMN` of the value that a JSON Pointer (RFC 6901) names, or of the nearest around it."""
+def _find_problem(document: Document, at: Steps, error: Mapping[str, Any]) -> Problem:
+    """Give an error of the daemon's as a problem of the file: at what its JSON Pointer (RFC 6901) leads to."""
+    from hookd.config.problems import Problem
+
     path = at
     value: object = document.value
     for step in at:
         value = value.get(str(step)) if isinstance(value, dict) else None
-    for part in pointer.split("/")[1:]:
+    for part in str(error["pointer"]).split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
             path, value = (*path, int(key)), value[int(key)]
         elif isinstance(value, dict):
             path, value = (*path, key), value.get(key)
-    return str(document.key_place(path))
+    place = document.key_place(path) if error.get("of_key") else document.place(path)
+    return Problem(place, str(error["message"]), str(error["code"]))

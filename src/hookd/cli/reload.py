@@ -8,6 +8,8 @@ then what runs and since when is what one wants to know.
 from __future__ import annotations
 
 import sys
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,16 +20,20 @@ from hookd.cli.errors import ExitCode
 from hookd.cli.instants import format_age_precisely
 from hookd.cli.output import print_json, print_problems
 from hookd.cli.places import control_options, find_control, output_option
+from hookd.cli.standing import format_not_moved
 from hookd.config.problems import read_problem
 from hookd.config.text.syntax import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from hookd.config.problems import Problem
 
 #: Names in one line.
 _NAMES: Final = 10
+#: Seconds.
+_LONG_S: Final = 2.0
+_WAITS: Final = "the files are still being written, or git is at work in their tree; that is waited for half a minute …"
 
 
 @click.command("reload")
@@ -47,7 +53,8 @@ def reload_command(*, wait: bool, allow_removals: bool, control: str | None, con
     """
     del wait
     body = {"allow_removals": True} if allow_removals else {}
-    reloaded = ControlClient(find_control(control, config)).post("/v1/reload", body)
+    with _telling_what_is_waited_for():
+        reloaded = ControlClient(find_control(control, config)).post("/v1/reload", body)
     if output == "json":
         print_json(reloaded)
     elif reloaded["problems"]:
@@ -55,6 +62,19 @@ def reload_command(*, wait: bool, allow_removals: bool, control: str | None, con
     else:
         _print_running(reloaded)
     return ExitCode.BAD_CONFIG if reloaded["problems"] else ExitCode.FINE
+
+
+@contextmanager
+def _telling_what_is_waited_for() -> Iterator[None]:
+    """Tell a person who waits for longer than a save takes why that may be."""
+    timer = threading.Timer(_LONG_S, print, [_WAITS], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _print_refused(reloaded: dict[str, Any]) -> None:
@@ -89,5 +109,8 @@ def _print_running(reloaded: dict[str, Any]) -> None:
         if names and reloaded["changed"]:
             more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
             print(f"{word}: {', '.join(names[:_NAMES])}{more}")
+    # `get`: the daemon may be an older one than this program.
+    for refused in reloaded.get("not_moved", ()):
+        print(f"not moved: {format_not_moved(refused)}")
     if reloaded["restart_required"]:
         print(f"needs a restart: {', '.join(reloaded['restart_required'])}")

@@ -26,11 +26,16 @@ def remove_command(
 ) -> None:
     """Remove a webhook that `put` or the API wrote; what is pending for it is dead then.
 
-    WEBHOOK is an id, or TENANT/ID. One that stands in your own files is removed there, and holds its backlog.
+    WEBHOOK is an id, or TENANT/ID. One that stands in your own files is removed there, and holds its backlog. Once it
+    is gone from them, this gives that backlog up: it is dead then, and can be redriven while its events are kept.
     """
     headers = {} if revision is None else {"if-match": f'"{revision}"'}
-    ControlClient(find_control(control, config)).delete(f"/v1/webhooks/{quote(webhook, safe='/')}", headers)
+    done = ControlClient(find_control(control, config)).delete(f"/v1/webhooks/{quote(webhook, safe='/')}", headers)
+    ended = None if done is None else int(done["ended"])
     if output == "json":
-        print_json({"id": webhook, "removed": True})
+        print_json({"id": webhook, "removed": True} | ({} if ended is None else {"ended": ended}))
+    elif ended is not None:
+        deliveries = "1 delivery that was" if ended == 1 else f"{ended} deliveries that were"
+        print(f"{webhook} is in no file; {deliveries} held for it {'is' if ended == 1 else 'are'} dead now")
     else:
         print(f"{webhook} is removed, its backlog is dead")

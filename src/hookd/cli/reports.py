@@ -4,6 +4,8 @@ Rules of this module:
 
 1. Each form is its own standard's and nothing is added to it; `json` is ours, and its fields stay.
 2. A path is relative to where the command runs, which in a CI is the checkout, so that findings show beside the line.
+   GitHub looks for it from the top of the checkout, wherever a step runs, and says where that is; whoever else reads
+   what was made there looks there too.
 3. Source lines stand in none of them: whoever reads the report has the files, or should not see them.
 """
 
@@ -46,7 +48,7 @@ def render_github(problems: Sequence[Problem]) -> str:
     for problem in problems:
         place = problem.place
         where = {
-            "file": shorten_path(place.file),
+            "file": _from_checkout(place.file),
             "line": str(place.line),
             "col": str(place.column),
             "title": f"hookd {problem.code}",
@@ -54,7 +56,8 @@ def render_github(problems: Sequence[Problem]) -> str:
         properties = ",".join(f"{name}={_escape_property(value)}" for name, value in where.items())
         # An annotation has one place; the other one of a problem that has two is told.
         also = problem.also
-        other = () if also is None else (f"{label_also(problem)}: {shorten_path(also.file)}:{also.line}:{also.column}",)
+        where_else = "" if also is None else f"{_from_checkout(also.file)}:{also.line}:{also.column}"
+        other = (f"{label_also(problem)}: {where_else}",) if where_else else ()
         text = "\n".join((tell(problem), *other, *problem.notes))
         lines.append(f"::{problem.severity} {properties}::{_escape_data(text)}\n")
     return "".join(lines)
@@ -77,6 +80,28 @@ def shorten_path(file: str) -> str:
         return Path(os.path.abspath(file)).relative_to(here).as_posix()  # noqa: PTH100  without following links
     except (ValueError, OSError):
         return file
+
+
+def shorten_place(place: str) -> str:
+    """Give `FILE:LINE:COLUMN` without its column, the file as `shorten_path` gives it."""
+    file, line, _ = place.rsplit(":", 2)
+    return f"{shorten_path(file)}:{line}"
+
+
+def _from_checkout(file: str) -> str:
+    """Give a path relative to the top of a checkout of GitHub's, if it is below that; else as `shorten_path`.
+
+    GITHUB_WORKSPACE: docs.github.com, "Variables reference". A step with a `working-directory` runs below it.
+    """
+    top = os.environ.get("GITHUB_WORKSPACE", "")
+    if not os.path.isabs(top):  # noqa: PTH117  a text, of whatever kind
+        return shorten_path(file)
+    whole = os.path.abspath(file)  # noqa: PTH100  without following links
+    # The working directory is known without links, and the variable may lead through some.
+    for root in (os.path.normpath(top), os.path.realpath(top)):
+        if os.path.commonpath((root, whole)) == root:
+            return os.path.relpath(whole, root)
+    return shorten_path(file)
 
 
 # --------------------------------------------------------------------------- SARIF
@@ -121,7 +146,7 @@ def _describe_result(problem: Problem, rule: int) -> dict[str, Any]:
 
 
 def _describe_location(place: Place) -> dict[str, Any]:
-    file = shorten_path(place.file)
+    file = _from_checkout(place.file)
     # The bytes of the name: it may be no UTF-8.
     uri = Path(file).as_uri() if file.startswith("/") else quote(os.fsencode(file))
     region = {"startLine": place.line, "startColumn": place.column}
@@ -154,13 +179,15 @@ def render_junit(results: Sequence[TrialResult], problems: Sequence[Problem]) ->
             "testcase",
             classname=_xml(result.webhook),
             name=_xml(result.label),
-            file=_xml(shorten_path(result.place.file)),
+            file=_xml(_from_checkout(result.place.file)),
             line=str(result.place.line),
             time="0",
         )
         if not result.passed:
             failure = ET.SubElement(case, "failure", message=_xml(result.message), type="test_failed")
-            failure.text = _xml("\n".join((f"{result.place}: {result.message}", *result.difference)))
+            failure.text = _xml(
+                "\n".join((f"{result.fault_place or result.place}: {result.message}", *result.difference))
+            )
     for suite in (config, *suites.values()):
         _count(suite, suite)
     _count(top, top)

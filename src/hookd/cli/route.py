@@ -24,7 +24,7 @@ from hookd.cli.loading import is_typed, load_files
 from hookd.cli.output import print_json, styled
 from hookd.cli.places import control_options, find_config, find_control, output_option
 from hookd.cli.readable import format_body, make_visible
-from hookd.cli.reports import shorten_path
+from hookd.cli.reports import shorten_place
 from hookd.cli.source import open_source
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _print_answer(answer: dict[str, Any], *, explain: bool) -> None:
 
 def _print_webhook(each: dict[str, Any]) -> None:
     verdict = styled("gets it", "good") if each["taken"] else styled(_why(each["reason"]), "faint")
-    print(f"\n{styled(each['webhook'], 'strong')}: {verdict}  {styled(_shorten(each['defined_at']), 'faint')}")
+    print(f"\n{styled(each['webhook'], 'strong')}: {verdict}  {styled(shorten_place(each['defined_at']), 'faint')}")
     _print_clauses(each.get("clauses", ()))
     for note in _notes(each):
         print(f"  {styled(note, 'bad')}")
@@ -175,7 +175,7 @@ def _print_clauses(clauses: Any) -> None:
         around = [at[:length] for length in range(2, len(at))]
         depth = sum(outer[-1] in {"any", "all", "not"} or outer in branches for outer in around)
         deeper = "  " * depth if at[0] == "filter" else ""
-        place = _shorten(clause["place"]) if clause["place"] else ""
+        place = shorten_place(clause["place"]) if clause["place"] else ""
         mark = styled("✓", "good") if clause["holds"] else styled("✗", "bad")
         rows.append((mark, place, f"{deeper}{make_visible(clause['text'], one_line=True)}"))
     width = max((len(place) for _, place, _ in rows), default=0)
@@ -211,9 +211,3 @@ def _print_request(request: dict[str, Any]) -> None:
     print()
     for line in text.split("\n"):
         print(f"  {line}".rstrip())
-
-
-def _shorten(place: str) -> str:
-    """Give a place without its column, its file relative to where we are."""
-    file, line, _ = place.rsplit(":", 2)
-    return f"{shorten_path(file)}:{line}"

@@ -17,7 +17,7 @@ from hookd.cli.client import ControlClient
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.output import print_fields, print_json, styled
 from hookd.cli.places import control_options, find_config, find_control, output_option
-from hookd.cli.reports import shorten_path
+from hookd.cli.reports import shorten_place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,7 +132,7 @@ def _print_definitions(shown: dict[str, Any], *, origins: bool, files: bool) -> 
     for name, each in shown["webhooks"].items():
         told = {tuple(origin["path"]): _tell(origin) for origin in each.get("origins", ())} if origins else {}
         (head,) = write_annotated({name: None}, lambda _path: None, indent="  ")
-        place = f"  # {_shorten(each['defined_at'])}" if origins else ""
+        place = f"  # {shorten_place(each['defined_at'])}" if origins else ""
         print(head.removesuffix(" null") + place)
         for line in write_annotated(each["definition"], told.get, indent="    "):
             print(line)
@@ -141,11 +141,5 @@ def _print_definitions(shown: dict[str, Any], *, origins: bool, files: bool) -> 
 def _tell(origin: dict[str, Any]) -> str:
     if origin["place"] is None:
         return str(origin["layer"])
-    place = _shorten(origin["place"])
+    place = shorten_place(origin["place"])
     return place if origin["layer"] == "webhook" else f"{place} ({origin['layer']})"
-
-
-def _shorten(place: str) -> str:
-    """Give a place without its column, its file relative to where we are."""
-    file, line, _ = place.rsplit(":", 2)
-    return f"{shorten_path(file)}:{line}"

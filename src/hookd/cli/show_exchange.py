@@ -9,7 +9,7 @@ from hookd.cli.readable import format_body, make_visible
 
 
 def print_exchange(shown: dict[str, Any]) -> None:
-    """Print what `describe_log` gave of an attempt: request and response if they are kept, or why there is none."""
+    """Print what `describe_log_line` gave of an attempt: request and response if they are kept, or why not."""
     request = shown.get("request")
     why = f"{shown.get('cause')}: {shown.get('detail')}" if shown.get("detail") else str(shown.get("cause"))
     if request is None:

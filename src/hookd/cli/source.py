@@ -27,6 +27,7 @@ import trio.lowlevel
 
 from hookd.cli.errors import CliError, ExitCode
 from hookd.cli.given import as_one_line
+from hookd.core.attributes import ID_BYTES, build_id
 from hookd.core.lines import LineFramer, TooLong
 from hookd.core.strictjson import JsonFault, parse_json
 
@@ -42,8 +43,8 @@ _BRACKETS: Final = frozenset({b"{", b"["})
 
 
 def make_id() -> str:
-    """Give an id for an event without one: its time comes first, so that the store's index grows at one end."""
-    return f"evt_{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    """Give an id for an event without one, as the daemon does."""
+    return build_id(time.time_ns() // 1_000_000, os.urandom(ID_BYTES))
 
 
 def with_id(line: bytes) -> bytes:

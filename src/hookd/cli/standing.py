@@ -29,11 +29,22 @@ def print_standing(row: dict[str, Any], *, now: datetime | None = None) -> None:
             ("next attempt", _next(row, now)),
             ("delivered", row["delivered"] or None),
             ("last success", _ago(row["last_success_at"], now)),
-            ("dead", f"{row['dead']}: `hookd redrive {name}` makes them due again" if row["dead"] else 0),
+            ("dead", f"{row['dead']}: {_redrive(row)}" if row["dead"] else 0),
             ("breaker", _breaker(row, now)),
-            ("last error", row["last_error"] if row["failures"] or row["suspended_at"] else None),
+            ("last error", error_of(row)),
         ]
     )
+
+
+def error_of(row: dict[str, Any]) -> str | None:
+    """Give the last error, unless it is over: a success has followed, or somebody resumed the webhook."""
+    return row["last_error"] if row["failures"] or row["suspended_at"] else None
+
+
+def format_not_moved(refused: dict[str, Any]) -> str:
+    """Give a move that was refused as one line: which, where it stands, why, and what to do."""
+    place = f" ({refused['file']}:{refused['line']}:{refused['column']})" if "file" in refused else ""
+    return f"{refused['from']} to {refused['to']}{place}: {refused['reason']}"
 
 
 def _why(row: dict[str, Any], now: datetime) -> str:
@@ -50,15 +61,17 @@ def _why(row: dict[str, Any], now: datetime) -> str:
 def _advice(row: dict[str, Any]) -> str:
     count = "1 delivery is" if row["held"] == 1 else f"{row['held']} deliveries are"
     held = f"; {count} held for it" if row["held"] else ""
+    name, need = row["webhook"], row.get("needs_person")  # an older daemon says nothing of it
     match row["state"]:
         case "suspended":
-            return f"once it is mended: `hookd resume {row['webhook']}`, or change its definition{held}"
-        case "paused":
-            return f"its definition says `paused: true`{held}"
-        case "inactive":
-            return f"its definition says `active: false`{held}"
+            return f"once it is mended: `hookd resume {name}`, or change its definition{held}"
+        case "failing" if need:
+            return f"nothing but a person mends that (`hookd explain {need}`); then `hookd resume {name}` tries at once"
+        case "paused" | "inactive" as state:
+            written = "paused: true" if state == "paused" else "active: false"
+            return f"its definition says `{written}`{held}"
         case "missing" if row["held"]:
-            return f"put it back, or name its successor under `moved:`{held}"
+            return f"put it back, name its successor under `moved:`, or give it up: `hookd remove {name}`{held}"
         case _ if row["held"]:
             return f"it no longer takes the tenant or the type of some events; {count} held until it does"
         case _:
@@ -74,6 +87,11 @@ def _pending(row: dict[str, Any], now: datetime) -> str:
             counts.append(f"the oldest of {row['oldest_pending_at']}, {_away(row['oldest_pending_at'], now)}")
         told.append(f"({', '.join(counts)})" if counts else "")
     return " ".join(told).rstrip()
+
+
+def _redrive(row: dict[str, Any]) -> str:
+    redrive = f"`hookd redrive {row['webhook']}` makes them due again"
+    return f"once it is back, {redrive}" if row["state"] == "missing" else redrive
 
 
 def _next(row: dict[str, Any], now: datetime) -> str | None:
@@ -95,8 +113,12 @@ def _next(row: dict[str, Any], now: datetime) -> str | None:
 
 
 def _breaker(row: dict[str, Any], now: datetime) -> str | None:
+    if row["state"] == "missing":
+        return None
     if row["breaker"] == "closed":
         return "closed"
+    if row["state"] not in ("ok", "failing"):
+        return "open; nothing probes while it is held"
     probing = "a probe is next" if _at(row["breaker_until"]) <= now else f"a probe {_ago(row['breaker_until'], now)}"
     opened = row["breaker_opened"]
     times = "" if opened <= 1 else f" for the {opened}{_ENDINGS.get(opened, 'th')} time in a row"

@@ -1,8 +1,9 @@
 """`hookd status`: one screen of health, whatever the number of webhooks, and an exit code for scripts.
 
-Rule: exit 1 means that something waits for a person and nothing else will mend it: a suspended webhook, files that
-are refused, a disk that does not answer. A webhook that fails is being retried, and dead deliveries may be what was
-asked for: no exit code, but one that fails and fails is named above the table, and nobody is told "healthy".
+Rule: exit 1 means that something waits for a person and nothing else will mend it: what the daemon lists as `needs`,
+files that are refused, a disk that does not answer. A webhook whose receiver fails is being retried, and dead
+deliveries may be what was asked for: no exit code, but one that fails and fails is named above the table, and nobody is
+told "healthy".
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hookd.cli.errors import ExitCode
 from hookd.cli.instants import format_age
 from hookd.cli.output import print_json, print_table, styled
 from hookd.cli.places import control_options, find_control, output_option
-from hookd.cli.standing import print_standing
+from hookd.cli.standing import error_of, format_not_moved, print_standing
 from hookd.cli.watching import watch_screen
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ _ORDER: Final = {word: place for place, word in enumerate(("suspended", "failing
 def status_command(*, webhook: str | None, watch: bool, control: str | None, config: Path | None, output: str) -> int:
     """Show health, backlog and the last config error, of all or of one webhook.
 
-    Exit code 1 says that something needs a person: a webhook is suspended, the files on disk are refused, or the disk
-    does not answer. Webhooks that keep failing are named; they are being retried, so the exit code stays 0.
+    Exit code 1 says that something needs a person: a webhook is suspended, or fails for a reason on our side (a secret,
+    the template, a blocked address), deliveries are held for one that is gone, the files on disk are refused, or the
+    disk does not answer. Webhooks whose receivers keep failing are named; they are being retried, so that is exit 0.
     """
     client = ControlClient(find_control(control, config))
     if watch:
@@ -74,7 +76,8 @@ def _show(client: ControlClient, webhook: str | None, output: str, *, height: in
             print_json(row)
         else:
             print_standing(row)
-        return ExitCode.NOT_SO if row["state"] == "suspended" else ExitCode.FINE
+        # `get`: the daemon may be an older one than this program.
+        return ExitCode.NOT_SO if row.get("needs_person") or row["state"] == "suspended" else ExitCode.FINE
     whole = client.get("/v1/status")
     if output == "json":
         print_json(whole)
@@ -115,9 +118,10 @@ def render_head(whole: dict[str, Any]) -> list[str]:
         if whole["pending"] is not None
         else f"in flight {whole['in_flight']}; the backlog is not known",
     ]
+    for need in whole.get("needs", ()):
+        lines += [styled(need["message"], "bad"), f"  {need['advice']}"]
     if failing:
         lines.append(styled(_name_failing(failing), "bad"))
-    # `get`: the daemon may be an older one than this program.
     lines += [styled(trouble, "bad") for trouble in (whole["store_silent"], whole.get("store_full")) if trouble]
     rejected = whole["config_rejected"]
     if whole["last_good"]:
@@ -129,19 +133,20 @@ def render_head(whole: dict[str, Any]) -> list[str]:
         lines += [f"  {format_problem(problem)}" for problem in problems[:MOST_PROBLEMS]]
         if len(problems) > MOST_PROBLEMS:
             lines.append(f"  … and {len(problems) - MOST_PROBLEMS} more: `hookd check`")
+    lines += [styled(f"not moved: {format_not_moved(each)}", "bad") for each in whole.get("not_moved", ())]
     if whole["restart_required"]:
         lines.append(f"needs a restart: {', '.join(whole['restart_required'])}")
-    if any(row["state"] == "suspended" for row in whole["backlog"]):
-        lines.append("once a suspended webhook is mended: `hookd resume WEBHOOK`")
     return lines
 
 
 def find_failing(rows: list[dict[str, Any]]) -> list[str]:
-    """Give the webhooks that are attempted and keep failing, the longest row of failures first, then by name."""
+    """Give the webhooks whose receivers keep failing, the longest row of failures first, then by name."""
     failing = [
         row
         for row in rows
-        if row["state"] in ("ok", "failing") and (row["breaker"] == "open" or row["failures"] >= FAILING_ROW)
+        if row["state"] in ("ok", "failing")
+        and (row["breaker"] == "open" or row["failures"] >= FAILING_ROW)
+        and row.get("needs_person") is None  # else it is named for that
     ]
     return [row["webhook"] for row in sorted(failing, key=lambda row: (-row["failures"], row["webhook"]))]
 
@@ -168,7 +173,7 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
         row["delivered"],
         format_age(row["oldest_pending_at"]),
         next_of(row["next_due_at"]),
-        row["suspended_cause"] or row["last_error"],
+        row["suspended_cause"] or error_of(row),
     )
 
 

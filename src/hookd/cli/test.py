@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import click
@@ -16,6 +16,10 @@ from hookd.cli.show_exchange import print_exchange
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+#: The parts of an attempt, in their order, as people are told of them.
+_PHASES: Final = {"dns_ms": "name", "connect_ms": "connection", "tls_ms": "TLS", "wait_ms": "answer"}
 
 
 @click.command("test")
@@ -50,8 +54,15 @@ def test_command(
     else:
         print_exchange(tested)
         verdict = styled("delivered", "good") if good else styled(f"{tested['outcome']}: {_why(tested)}", "bad")
-        print(f"\n{verdict} in {tested['duration_ms']} ms (event {tested['event_id']})")
+        print(f"\n{verdict} in {tested['duration_ms']} ms{_parts(tested)} (event {tested['event_id']})")
     return ExitCode.FINE if good else ExitCode.NOT_SO
+
+
+def _parts(tested: dict[str, Any]) -> str:
+    """Tell where the time went; nothing of parts that did not happen."""
+    phases = tested.get("phases", {})
+    told = [f"{word} {phases[name]}" for name, word in _PHASES.items() if phases.get(name) is not None]
+    return f": {', '.join(told)}" if told else ""
 
 
 def _why(tested: dict[str, Any]) -> str:

@@ -17,19 +17,18 @@ from hookd.control.explain_api import ExplainRoutes
 from hookd.control.reloading import describe_reloaded
 from hookd.control.replay import Wanted
 from hookd.control.service import ControlRefused, Service
+from hookd.control.strictly import expect_known, read_object, read_path_id
 from hookd.core.model import Page
-from hookd.core.strictjson import JsonFault, parse_json
 from hookd.logs import encode_json
 from hookd.store.base import Redrive, StoreUnavailable
 from hookd.store.queries import Attempts, Kept
-from hookd.web.problem import problem
+from hookd.web.problem import MEDIA_TYPE, problem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from starlette.requests import Request
 
-PROBLEM: Final = "application/problem+json"
 _DEFAULT_ROWS: Final = 10
 #: The store keeps 64 bits with a sign.
 _LARGEST: Final = 2**63 - 1
@@ -100,20 +99,20 @@ class _Api:
         return await self._service.status()
 
     async def webhook_status(self, request: Request) -> object:
-        return await self._service.webhook_status(_id_in(request))
+        return await self._service.webhook_status(read_path_id(request))
 
     async def webhooks(self, _request: Request) -> object:
         return await self._service.webhooks()
 
     async def webhook(self, request: Request) -> object:
-        return self._service.webhook(_id_in(request))
+        return self._service.webhook(read_path_id(request))
 
     async def event_types(self, _request: Request) -> object:
         return self._service.event_types()
 
     async def attempts(self, request: Request) -> object:
         asked = request.query_params
-        _expect_known(set(asked), _ATTEMPTS)
+        expect_known(asked, _ATTEMPTS)
         _expect_type(asked.get("type"))
         order = asked.get("order", "newest")
         if order not in {"newest", "oldest"}:
@@ -132,7 +131,7 @@ class _Api:
         return await self._service.attempts(query, page)
 
     async def test(self, request: Request) -> object:
-        return await self._service.test(_id_in(request), await request.body() or None)
+        return await self._service.test(read_path_id(request), await request.body() or None)
 
     async def reload(self, request: Request) -> object:
         body = _read_body(await request.body() or b"{}", _RELOAD)
@@ -143,10 +142,10 @@ class _Api:
         cause = body.get("cause", _BY_HAND)
         if not (isinstance(cause, str) and cause.isprintable() and 0 < len(cause) <= _CAUSE_LENGTH):
             raise ControlRefused(422, f"cause must be one line of 1 to {_CAUSE_LENGTH} characters")
-        return await self._service.suspend(_id_in(request), cause)
+        return await self._service.suspend(read_path_id(request), cause)
 
     async def resume(self, request: Request) -> object:
-        return await self._service.resume(_id_in(request))
+        return await self._service.resume(read_path_id(request))
 
     async def redrive(self, request: Request) -> object:
         body = _read_body(await request.body(), _REDRIVE)
@@ -163,24 +162,13 @@ class _Api:
             raise ControlRefused(422, "type is an event type, or the beginning of some with `*` at the end")
         after, dry_run = body.pop("after", None), body.pop("dry_run", False)
         body = _narrowed(body, "which events to replay: since, until, type, tenant")
-        kept = Kept(webhook=_id_in(request), **body)
+        kept = Kept(webhook=read_path_id(request), **body)
         return await self._service.replay(Wanted(kept=kept, after=after, dry_run=dry_run))
-
-
-def _id_in(request: Request) -> str:
-    """Give the id that a path names; the server leaves the slash of `TENANT/ID` escaped if it came so."""
-    written: str = request.path_params["id"]
-    return written.replace("%2F", "/").replace("%2f", "/")
 
 
 def _read_body(text: bytes, kinds: Mapping[str, type]) -> dict[str, Any]:
     """Read an object that holds some of these keys, each of its kind."""
-    body = parse_json(text)
-    if isinstance(body, JsonFault):
-        raise ControlRefused(400, f"the body is not JSON as it must be: {body.message}")
-    if not isinstance(body, dict):
-        raise ControlRefused(422, "the body must be an object")
-    _expect_known(set(body), frozenset(kinds))
+    body = read_object(text, frozenset(kinds))
     for name, value in body.items():
         kind = kinds[name]
         if type(value) is not kind or (isinstance(value, int) and abs(value) > _LARGEST):
@@ -216,11 +204,6 @@ async def _explain(_request: Request, error: Exception) -> Response:
     return answer
 
 
-def _expect_known(names: set[str], known: set[str] | frozenset[str]) -> None:
-    if names - known:
-        raise ControlRefused(422, f"it takes {', '.join(sorted(known))} and nothing else")
-
-
 def _expect_type(name: str | None) -> None:
     """Expect one event type where the store is asked for it, rather than find nothing."""
     if name is not None and name.endswith("*"):
@@ -240,4 +223,4 @@ def _number(text: str | None, name: str, *, least: int = -_LARGEST) -> int | Non
 
 
 def _problem(status: int, message: str) -> Response:
-    return Response(problem(status, message).body, status_code=status, media_type=PROBLEM)
+    return Response(problem(status, message).body, status_code=status, media_type=MEDIA_TYPE)

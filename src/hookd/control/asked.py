@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from hookd.config.managing.amending import Complaint
 from hookd.control.management import Conditions, ManagementRefused, refuse_definition, refuse_missing
+from hookd.control.strictly import read_path_id
 from hookd.core.strictjson import JsonFault, parse_json
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ def read_caller(request: Request) -> Caller:
 
 def read_id(request: Request, caller: Caller) -> str:
     """Give the whole id that a path names. Another tenant's is not there."""
-    # The server leaves an escaped slash as it is written, since in another place it would be a part of a name.
-    written: str = request.path_params["id"].replace("%2F", "/").replace("%2f", "/")
-    full = caller.full_id(written)
+    full = caller.full_id(read_path_id(request))
     if full is None:
         raise refuse_missing()
     return full

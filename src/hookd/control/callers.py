@@ -100,7 +100,7 @@ def _tenant_complaints(given: Mapping[str, object], tenant: str) -> Iterator[Com
     for key, value in given.items():
         if key not in SETTABLE:
             message = f"`{key[:_SHOWN]}` is not yours to set; yours are {', '.join(SETTABLE)}"
-            yield Complaint(pointer=f"/{_escape(key)}", code="not_settable", message=message)
+            yield Complaint(pointer=f"/{_escape(key)}", code="not_settable", message=message, of_key=True)
             continue
         kind, words = _TYPES[key]
         if not isinstance(value, kind):

@@ -1,65 +1,34 @@
 """Values of the road as JSON for people and programs that ask: definitions, attempts, exchanges, backlogs.
 
-Rules: instants are RFC 3339 in UTC; a secret is shown by where it stands (a reference) or as `***` (a literal),
-never by its value; keys are those of the YAML and of the log, so that one vocabulary serves for all three.
+Rules: instants are RFC 3339 in UTC; what is secret is masked as everywhere (`core.definition`); keys are those of the
+YAML and of the log, and where a quantity is a number its key says the unit (`timeout_s`).
 """
 
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from hookd.core.addresses import TargetInvalid, parse_target, tells_secret
+import msgspec
+
+from hookd.control.needs import find_need
 from hookd.core.breaker import open_for
-from hookd.core.config import BasicAuth, BearerAuth, Reference, Text, Webhook
+from hookd.core.definition import plain_mask, write_auth, write_header, write_proxy, write_text, write_url
 from hookd.core.instants import format_instant
 from hookd.core.retry import PAUSE_CAP
 
 if TYPE_CHECKING:
-    from hookd.core.model import Exchange, WebhookState
+    from hookd.core.config import Webhook
+    from hookd.core.model import Exchange, Phases, WebhookState
     from hookd.core.states import Standing
     from hookd.store.queries import AttemptRow, BacklogRow, ExchangeRow
-
-MASK: Final = "***"
-
-
-def describe_text(text: Text, *, literal: str = MASK) -> object:
-    """Give a reference as it stands in YAML, and a literal as `literal`."""
-    return {str(text.kind): text.name} if isinstance(text, Reference) else literal
-
-
-def describe_url(text: Text) -> object:
-    """Give a URL without user info and query, which may be secret."""
-    if isinstance(text, Reference):
-        return describe_text(text)
-    try:
-        return parse_target(text).masked
-    except TargetInvalid:
-        return MASK
-
-
-def describe_header(name: str, value: Text) -> object:
-    """Give a header's value: a literal stands in a file that others read, unless its name says that it should not."""
-    telling = tells_secret(name)
-    return describe_text(value, literal=MASK if telling or not isinstance(value, str) else value)
 
 
 def describe_webhook(webhook: Webhook) -> dict[str, object]:
     """Give a definition as it is in force, defaults and profile merged in, secrets masked."""
-    auth: object = None
-    if isinstance(webhook.auth, BearerAuth):
-        auth = {"bearer": describe_text(webhook.auth.token)}
-    elif isinstance(webhook.auth, BasicAuth):
-        username = webhook.auth.username
-        auth = {
-            "basic": {
-                "username": describe_text(username, literal=username if isinstance(username, str) else MASK),
-                "password": describe_text(webhook.auth.password),
-            }
-        }
     sign = webhook.sign and {
         "scheme": webhook.sign.scheme,
-        "secrets": [describe_text(secret) for secret in webhook.sign.secrets],
+        "secrets": [write_text(secret, plain_mask) for secret in webhook.sign.secrets],
     }
     return {
         "id": webhook.id,
@@ -69,16 +38,16 @@ def describe_webhook(webhook: Webhook) -> dict[str, object]:
         "active": webhook.active,
         "paused": webhook.paused,
         "tenant": webhook.tenant,
-        "url": describe_url(webhook.url),
+        "url": write_url(webhook.url, plain_mask),
         "require_https": webhook.require_https,
         "method": webhook.method,
         "events": [{"event": trigger.pattern, "active": trigger.active} for trigger in webhook.triggers],
         "filter": None if webhook.filter is None else webhook.filter.spec,
         "body": {"format": webhook.body.format, "template": webhook.body.template.written},
-        "headers": {name: describe_header(name, value) for name, value in webhook.headers},
-        "auth": auth,
+        "headers": {name: write_header(name, value, plain_mask) for name, value in webhook.headers},
+        "auth": write_auth(webhook.auth, plain_mask),
         "sign": sign,
-        "secrets": {name: describe_text(value) for name, value in webhook.secrets.items()},
+        "secrets": {name: write_text(value, plain_mask) for name, value in webhook.secrets.items()},
         "timeout_s": webhook.timeout,
         "retry": {
             "schedule_s": list(webhook.retry.schedule),
@@ -92,11 +61,13 @@ def describe_webhook(webhook: Webhook) -> dict[str, object]:
         "max_pending": webhook.max_pending,
         "suspend_after_s": webhook.suspend_after,
         "allow_networks": [str(network) for network in webhook.allow_networks],
+        "proxy": write_proxy(webhook.proxy, plain_mask),
+        "http2": webhook.http2,
         "tls": webhook.tls
         and {
             "ca": webhook.tls.ca,
             "certificate": webhook.tls.certificate,
-            "key": None if webhook.tls.key is None else describe_text(webhook.tls.key),
+            "key": None if webhook.tls.key is None else write_text(webhook.tls.key, plain_mask),
         },
         "test_event": None if webhook.test_event is None else dict(webhook.test_event),
         "tests": len(webhook.tests),
@@ -161,6 +132,11 @@ def describe_exchange(exchange: Exchange) -> dict[str, object]:
     }
 
 
+def describe_phases(phases: Phases) -> dict[str, float | None]:
+    """Give how long each part of an attempt took, in milliseconds; None: it did not happen."""
+    return {name: took if took is None else round(took, 1) for name, took in msgspec.structs.asdict(phases).items()}
+
+
 def describe_log_line(row: AttemptRow, kept: ExchangeRow | None) -> dict[str, object]:
     """Give a line of the request log, with its request and response where they are kept."""
     line = describe_attempt(row)
@@ -200,9 +176,11 @@ def next_attempt_at(due_at: int | None, state: WebhookState, now: int) -> int | 
 def describe_backlog(row: BacklogRow, webhook: Webhook | None, *, in_flight: int, now: int) -> dict[str, object]:
     """Give how a webhook stands; `state` is one word for the screen."""
     state = row.state
+    word = state_word(webhook, suspended=state.suspended_at is not None, failing=state.failures > 0)
     return {
         "webhook": row.webhook,
-        "state": state_word(webhook, suspended=state.suspended_at is not None, failing=state.failures > 0),
+        "state": word,
+        "needs_person": find_need(word, pending=row.pending, failing_cause=state.failing_cause),
         "pending": row.pending,
         "held": row.held,
         "dead": row.dead,

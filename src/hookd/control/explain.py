@@ -24,10 +24,10 @@ from hookd.control.service import ControlRefused
 from hookd.core.definition import plain_mask, write_definition, write_event_type
 from hookd.core.explaining import explain, read_event
 from hookd.core.instants import format_instant
-from hookd.core.model import Page, Refusal
+from hookd.core.model import Refusal
 from hookd.core.paths import did_you_mean, shown
 from hookd.core.preview import preview
-from hookd.store.queries import Backlog
+from hookd.store.queries import EVERY_WEBHOOK, Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,8 +46,6 @@ TURN: Final = 50
 MOST_DEFINITIONS: Final = 1_000
 #: Instead of an id that is not made yet.
 UNMADE: Final = "<made when it is accepted>"
-
-Path = tuple[str | int, ...]
 
 
 class Explainer:
@@ -86,20 +84,27 @@ class Explainer:
         only = next(iter(taken)) if len(taken) == 1 else None
         if not taken:
             return
-        for row in await self._lent.store.read(Backlog(webhook=only), Page(limit=1_000_000)):
+        for row in await self._lent.store.read(Backlog(webhook=only), EVERY_WEBHOOK):
             if row.webhook in taken:
                 taken[row.webhook].update(_describe_standing(row, config.webhooks[row.webhook]))
 
     def definitions(self, mask: Callable[[str], str]) -> dict[str, object]:
         """Give the config as it runs, but for the webhooks, of which it gives the digests alone."""
-        config, files = self._lent.current_config(), self._lent.files()
+        config, files, look = self._lent.current_config(), self._lent.files(), self._lent.last_look()
+        refused = frozenset(each.move for each in (() if look is None else look.not_moved))
+        stand_in: dict[str, list[str]] = {}
+        for name, webhook in config.webhooks.items():
+            stand_in.setdefault(webhook.place.file, []).append(name)
         return {
             "revision": str(config.revision),
             "main": None if files is None else _absolute(files.main),
             "daemon": describe_daemon(config.daemon, mask),
             "event_types": {name: write_event_type(entry) for name, entry in config.event_types.items()},
-            "moved": {move.source: move.target for move in config.moved},
+            # A move that was refused is tried again by a reload.
+            "moved": {move.source: move.target for move in config.moved if move not in refused},
             "digests": {name: webhook.digest for name, webhook in config.webhooks.items()},
+            "files": stand_in,
+            "managed_dir": config.managed_dir,
         }
 
     async def definitions_of(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from hookd.control.explain import Explainer
 from hookd.control.service import ControlRefused
+from hookd.control.strictly import expect_known, read_object
 from hookd.core.definition import keyed_mask, plain_mask
-from hookd.core.strictjson import JsonFault, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ class ExplainRoutes:
     async def route(self, request: Request) -> object:
         """`POST /v1/route?explain=true&webhook=ID`: the body is the event."""
         asked = request.query_params
-        _expect_known(set(asked), _ROUTE)
+        expect_known(asked, _ROUTE)
         explained = asked.get("explain", "false")
         if explained not in {"true", "false"}:
             raise ControlRefused(422, "explain is true or false")
@@ -46,17 +46,12 @@ class ExplainRoutes:
     async def definitions(self, request: Request) -> object:
         """`GET /v1/definitions?key=HEX`: the config without the webhooks, and their digests."""
         asked = request.query_params
-        _expect_known(set(asked), frozenset({"key"}))
+        expect_known(asked, frozenset({"key"}))
         return self._explainer.definitions(_read_mask(asked.get("key")))
 
     async def definitions_of(self, request: Request) -> object:
         """`POST /v1/definitions` with `{"webhooks": [ID, …], "key": HEX, "origins": true}`."""
-        body = parse_json(await request.body())
-        if isinstance(body, JsonFault):
-            raise ControlRefused(400, f"the body is not JSON as it must be: {body.message}")
-        if not isinstance(body, dict):
-            raise ControlRefused(422, "the body must be an object")
-        _expect_known(set(body), _DEFINITIONS)
+        body = read_object(await request.body(), _DEFINITIONS)
         names, origins = body.get("webhooks"), body.get("origins", False)
         if not isinstance(names, list):
             raise ControlRefused(422, "webhooks must be a list of ids")
@@ -79,8 +74,3 @@ def _read_mask(key: object) -> Callable[[str], str]:
     if not raw:
         raise ControlRefused(422, f"key must be 2 to {_KEY_DIGITS} hexadecimal digits")
     return keyed_mask(raw)
-
-
-def _expect_known(names: set[str], known: frozenset[str]) -> None:
-    if names - known:
-        raise ControlRefused(422, f"it takes {', '.join(sorted(known))} and nothing else")

@@ -5,7 +5,7 @@ Rules of this module:
 1. A decision looks at the files of the running config and at nothing else. It gives a `Plan`, which says what is to be
    written, or a `ManagementRefused`.
 2. A webhook that stands in the operator's own files, or in a file of the managed directory that a person wrote, is not
-   taken over and not removed.
+   taken over and not removed. One that stands in no file any more has a backlog at most, which the operator may end.
 3. Whoever says which revision they saw (`If-Match`, `If-None-Match`) changes that revision or nothing.
 4. A webhook with a tenant's id has a signing secret of its own, made by hookd, unless the operator says otherwise with
    `sign`. When it is rotated the one before signs as well, for `OLD_SECRET_S`, so that the receiver changes its own in
@@ -64,7 +64,7 @@ class ManagementRefused(Exception):  # noqa: N818  a fact
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """What the caller expects to be there: `etag` this revision (`*`: any), `absent` nothing."""
+    """What the caller expects to be there: one of the revisions `etags` (`*`: any); `absent`: nothing."""
 
     etags: tuple[str, ...] | None = None
     absent: bool = False
@@ -93,6 +93,11 @@ class Plan:
     definition: Mapping[str, object] | None
     new_secret: str | None = None
     complaints: tuple[Complaint, ...] = ()
+
+    @property
+    def only_backlog(self) -> bool:
+        """Whether no file is concerned: the webhook is gone from them already."""
+        return self.definition is None and self.before is None
 
     @property
     def changes(self) -> bool:
@@ -175,10 +180,14 @@ def make_plan(wish: Wish, directory: Directory, keyring: Keyring) -> Plan:
     if wish.act is Act.PUT:
         _expect_free(wish, directory, before)
     elif before is None:
-        if wish.caller.tenant is None and wish.id in directory.base.config.webhooks:
-            message = "this webhook stands in the operator's files; change it there"
+        known = directory.base.config.webhooks.get(wish.id)
+        if wish.caller.tenant is None and known is not None:
+            message = f"this webhook stands in the operator's files, at {known.place}; change it there"
             raise ManagementRefused(409, "not_managed", message)
-        raise refuse_missing()
+        if wish.act is not Act.REMOVE or wish.caller.tenant is not None:
+            raise refuse_missing()
+        _expect_conditions(wish.conditions, None)
+        return Plan(wish=wish, before=None, definition=None)
     _expect_conditions(wish.conditions, before)
     _ = directory.root
     if wish.act is Act.REMOVE:

@@ -37,7 +37,7 @@ from hookd.control.service import ControlRefused
 from hookd.core.model import Cause, Page
 from hookd.store.base import StoreUnavailable
 from hookd.store.queries import Attempts
-from hookd.web.problem import problem
+from hookd.web.problem import MEDIA_TYPE, problem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -231,11 +231,14 @@ def answer(ask: Callable[[Request], Awaitable[Response]]) -> Callable[[Request],
 
 
 def _refusal(refused: ManagementRefused) -> Response:
-    errors = [{"pointer": it.pointer or "", "code": it.code, "message": it.message} for it in refused.errors]
+    errors = [
+        {"pointer": it.pointer or "", "of_key": it.of_key, "code": it.code, "message": it.message}
+        for it in refused.errors
+    ]
     members = {"errors": errors} if errors else None
     headers = {"retry-after": "1"} if refused.status == 503 else {}  # noqa: PLR2004  HTTP's
     body = problem(refused.status, refused.message, code=refused.code, members=members).body
-    return Response(body, refused.status, headers, "application/problem+json")
+    return Response(body, refused.status, headers, MEDIA_TYPE)
 
 
 async def _explain(_request: Request, error: Exception) -> Response:
@@ -243,7 +246,7 @@ async def _explain(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
     body = problem(status, f"the API has no such thing; {OPENAPI_PATH} says what it has").body
-    return Response(body, status, headers, "application/problem+json")
+    return Response(body, status, headers, MEDIA_TYPE)
 
 
 async def _openapi(_request: Request) -> Response:
@@ -254,6 +257,8 @@ async def _openapi(_request: Request) -> Response:
 
 
 def _answer_change(caller: Caller, done: Done) -> Response:
+    if done.ended is not None:
+        return _json({"id": done.plan.wish.id, "ended": done.ended})
     if done.written is None:
         return Response(status_code=204)
     shown = _describe(caller, done.written)

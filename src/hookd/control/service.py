@@ -18,16 +18,18 @@ from hookd.control.describe import (
     describe_backlog,
     describe_exchange,
     describe_log_line,
+    describe_phases,
     describe_webhook,
 )
+from hookd.control.needs import list_needs
 from hookd.control.patience import Patience, Silent
-from hookd.control.reloading import describe_reloaded
+from hookd.control.reloading import describe_not_moved, describe_reloaded, wait_reloaded
 from hookd.control.replay import replay_slice
 from hookd.control.trial import build_test, write_test_event
 from hookd.core.instants import format_instant
 from hookd.core.model import Page, Refusal, State, WebhookState
 from hookd.core.paths import did_you_mean, shown
-from hookd.store.queries import AttemptRow, Attempts, Backlog, BacklogRow, Exchanges, Redrivable
+from hookd.store.queries import EVERY_WEBHOOK, AttemptRow, Attempts, Backlog, BacklogRow, Exchanges, Redrivable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -118,10 +120,10 @@ class Service:
             sums["in_flight"] = sum(map(lent.in_flight, config.webhooks))
         else:
             webhooks = [row for row in backlog if not _is_over(row)]
-            sums = {name: sum(int(str(row[name])) for row in webhooks) for name in _SUMS}
+            sums = {name: sum(int(str(row[name])) for row in backlog) for name in _SUMS}
         look = lent.last_look()
         rejected = look if look is not None and look.problems else None
-        needs = [row["webhook"] for row in webhooks if row["state"] == "suspended"]
+        needs = list_needs(webhooks)
         return {
             "version": __version__,
             "pid": lent.pid,
@@ -133,11 +135,13 @@ class Service:
             "last_good": look is not None and look.last_good,
             "config_rejected": None if rejected is None else describe_reloaded(rejected),
             "restart_required": [] if look is None else list(look.restart_required),
+            "not_moved": [] if look is None else [describe_not_moved(each) for each in look.not_moved],
             "webhooks": len(config.webhooks),
             **sums,
             "store_silent": silent,
             "store_full": (full := lent.short() or None),
             "healthy": rejected is None and not needs and silent is None and full is None,
+            "needs": needs,
             "backlog": webhooks,
         }
 
@@ -154,7 +158,7 @@ class Service:
     async def _backlog(self, name: str | None) -> list[dict[str, object]]:
         lent = self._lent
         config = lent.current_config()
-        read = await self.patience.ask(lambda: lent.store.read(Backlog(webhook=name), Page(limit=1_000_000)))
+        read = await self.patience.ask(lambda: lent.store.read(Backlog(webhook=name), EVERY_WEBHOOK))
         rows = {row.webhook: row for row in read}
         for known in config.webhooks if name is None else [name]:
             if known in config.webhooks and known not in rows:
@@ -202,8 +206,11 @@ class Service:
             await self.webhook_status(name)
 
     async def reload(self, *, allow_removals: bool = False) -> Reloaded:
-        """Read the files now, and wait for what comes of it."""
-        return await self._lent.reload(allow_removals)
+        """Read the files now, and wait for what comes of it. Raises `ControlRefused` if that waits for a full disk."""
+        reloaded = await wait_reloaded(lambda: self._lent.reload(allow_removals), self._lent.short)
+        if isinstance(reloaded, str):
+            raise ControlRefused(503, reloaded)
+        return reloaded
 
     async def suspend(self, name: str, cause: str) -> dict[str, object]:
         """Hold a webhook until it is resumed. One that is suspended stays as it is."""
@@ -306,6 +313,8 @@ class Service:
         del described["seq"]
         if result.exchange is not None:
             described.update(describe_exchange(result.exchange))
+        if result.phases is not None:
+            described["phases"] = describe_phases(result.phases)
         return described
 
 

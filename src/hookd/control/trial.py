@@ -13,24 +13,21 @@ Rules of this module:
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from hookd.core.catalogue import judge
 from hookd.core.model import Refusal
-from hookd.core.routing import OWN, tenant_allows
+from hookd.core.routing import EVERY_TENANT, OWN, tenant_allows
 from hookd.core.strictjson import parse_json
-from hookd.core.wire import parse_event
+from hookd.core.wire import parse_any_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hookd.core.config import Config, Webhook
     from hookd.core.model import Event
-
-#: Stands for a type that no producer may write while the rest of such an event is read.
-_STAND_IN: Final = "own"
 
 
 def write_test_event(written: Mapping[str, object], event_id: str) -> bytes:
@@ -41,19 +38,15 @@ def write_test_event(written: Mapping[str, object], event_id: str) -> bytes:
 def build_test(config: Config, webhook: Webhook, written: bytes, *, now: int, event_id: str) -> Event | Refusal | str:
     """Give the event to send, or why it is none: as an inlet would say it, or as a sentence."""
     tree = parse_json(written)
-    kind = tree.get("type") if isinstance(tree, dict) else None
-    own = isinstance(kind, str) and kind.startswith(OWN)
-    if isinstance(tree, dict) and own:
-        written = json.dumps({**tree, "type": _STAND_IN}).encode("ascii")
-    bound = webhook.tenant if webhook.tenant != "*" and isinstance(tree, dict) and "tenant" not in tree else None
+    bound = (
+        webhook.tenant if webhook.tenant != EVERY_TENANT and isinstance(tree, dict) and "tenant" not in tree else None
+    )
     limit = config.daemon.limits.event_bytes
-    incoming = parse_event(written, limit=limit, now=now, new_id=lambda: event_id, tenant=bound)
+    incoming = parse_any_event(written, limit=limit, now=now, new_id=lambda: event_id, tenant=bound)
     if isinstance(incoming, Refusal):
         return incoming
     incoming = replace(incoming, event=replace(incoming.event, id=event_id), made_id=False)
-    if own:
-        incoming = replace(incoming, event=replace(incoming.event, type=str(kind)))
-    else:
+    if not incoming.event.type.startswith(OWN):
         refusal = judge(config, incoming)
         if refusal is not None:
             return refusal

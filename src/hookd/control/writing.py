@@ -61,25 +61,29 @@ class Desk:
 
     `accepted` gives the running config and its files. `amend(change)` has `change` make another of them, puts it to
     work and returns when it runs; None means nothing is to be put to work. Nothing else changes the config meanwhile.
-    `kill` ends the backlog of a webhook. `now` is in ms since the epoch.
+    `kill` ends the backlog of a webhook and gives how many deliveries that were. `now` is in ms since the epoch.
     """
 
     accepted: Callable[[], Loaded | None]
     amend: Callable[[Callable[[Loaded], Awaitable[Loaded | None]]], Awaitable[None]]
-    kill: Callable[[str], Awaitable[None]]
+    kill: Callable[[str], Awaitable[int]]
     now: Callable[[], int]
     shelves: Shelves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A change that was made, or was there already. `secret` is shown this once."""
+    """A change that was made, or was there already. `secret` is shown this once.
+
+    `ended` is how many deliveries were given up, if nothing but the backlog of a webhook was left to remove.
+    """
 
     plan: Plan
     written: Written | None
     config: Config
     changed: bool
     secret: str | None = None
+    ended: int | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -166,7 +170,9 @@ class Writer:
             except ManagementRefused as refused:
                 ticket.result = refused
                 continue
-            if plan.changes:
+            if plan.only_backlog:
+                ticket.result = await self._give_up(plan, base.config)
+            elif plan.changes:
                 works.append((ticket, Work(plan)))
             else:
                 ticket.result = Done(plan=plan, written=plan.before, config=base.config, changed=False)
@@ -178,6 +184,24 @@ class Writer:
         for ticket, work in works:
             ticket.result = work.refused or self._done(work)
         return made
+
+    async def _give_up(self, plan: Plan, config: Config) -> Done | ManagementRefused:
+        """End the backlog of a webhook that is in no file. It cannot come back meanwhile: no look falls in between."""
+        ended = await self._desk.kill(plan.wish.id)
+        if not ended:
+            message = "there is no such webhook, and nothing is held for one of this id"
+            return ManagementRefused(404, "not_found", message)
+        self._tell(plan, config)
+        return Done(plan=plan, written=None, config=config, changed=True, ended=ended)
+
+    def _tell(self, plan: Plan, config: Config | None) -> None:
+        log.info(
+            "webhook.changed",
+            webhook=plan.wish.id,
+            change=plan.word,
+            by=plan.wish.caller.title,
+            revision="" if config is None else str(config.revision),
+        )
 
     def _done(self, work: Work) -> Done | ManagementRefused:
         if work.config is None:
@@ -196,13 +220,7 @@ class Writer:
                 await self._end(work.id)
         await trio.to_thread.run_sync(self._tidy, works)
         for work in works:
-            log.info(
-                "webhook.changed",
-                webhook=work.id,
-                change=work.plan.word,
-                by=work.plan.wish.caller.title,
-                revision="" if work.config is None else str(work.config.revision),
-            )
+            self._tell(work.plan, work.config)
 
     async def _end(self, webhook_id: str) -> None:
         """End the backlog of a webhook that was removed, and forget its removal."""
