@@ -175,9 +175,9 @@ def take_descriptors(environ: MutableMapping[str, str] = os.environ) -> tuple[De
     return tuple(taken)
 
 
-def credentials_directory(environ: Mapping[str, str] = os.environ) -> str | None:
+def credentials_directory() -> str | None:
     """Where systemd put the credentials of this service (systemd.exec(5), `LoadCredential=`)."""
-    return environ.get("CREDENTIALS_DIRECTORY") or None
+    return os.environ.get("CREDENTIALS_DIRECTORY") or None
 
 
 # --------------------------------------------------------------------------- SIGHUP

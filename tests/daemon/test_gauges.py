@@ -22,7 +22,8 @@ from hookd.store.base import Bind, Binding, StoreUnavailable
 from hookd.store.memory import MemoryStore
 from hookd.store.sqlite import open_sqlite_store
 from tests.e2e.house import Daemon, Receiver, write_config
-from tests.monitoring.prometheus import fetch, free_port, wait_until
+from tests.monitoring.prometheus import fetch, wait_until
+from tests.ports import free_port
 from tests.store.making import accept_stored, bind, owe
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def make_gauges(store: Any, webhooks: list[str], *, held: str = "") -> Gauges:
 async def read(gauges: Gauges) -> bytes:
     """Give the text of a reading, while the store is being asked as a daemon does it."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(gauges.ask_store)
+        await nursery.start(gauges.patience.serve)
         body, _ = await gauges.read("")
         nursery.cancel_scope.cancel()
     return body
@@ -127,7 +128,7 @@ async def test_a_store_that_is_gone_leaves_the_rest_to_be_seen() -> None:
 
 
 async def test_a_disk_that_hangs_leaves_the_rest_to_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hookd.daemon.gauges.PATIENCE_S", 0.05)
+    monkeypatch.setattr("hookd.control.patience.PATIENCE_S", 0.05)
 
     class Hanging(MemoryStore):
         asked = 0
@@ -143,7 +144,7 @@ async def test_a_disk_that_hangs_leaves_the_rest_to_be_seen(monkeypatch: pytest.
     store.busy_s = lambda: 70.0  # type: ignore[method-assign]  # what the alert looks at
     gauges = make_gauges(store, ["a"])
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(gauges.ask_store)
+        await nursery.start(gauges.patience.serve)
         for _ in range(2):
             with trio.fail_after(30):
                 text = (await gauges.read(""))[0].decode()
@@ -163,7 +164,7 @@ async def test_a_question_that_goes_wrong_is_the_scrapes_trouble_alone() -> None
 
     gauges = make_gauges(Broken(), ["a"])
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(gauges.ask_store)
+        await nursery.start(gauges.patience.serve)
         for _ in range(2):
             with pytest.raises(OSError, match=r"^$"):
                 await gauges.read("")

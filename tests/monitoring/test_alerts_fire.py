@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.house import Daemon, Receiver, write_config
-from tests.monitoring.prometheus import DASHBOARD, fetch, free_port, needs_prometheus, run_prometheus, wait_until
+from tests.monitoring.prometheus import DASHBOARD, fetch, needs_prometheus, run_prometheus, wait_until
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

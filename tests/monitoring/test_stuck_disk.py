@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.house import Daemon, write_config
-from tests.monitoring.prometheus import fetch, free_port, wait_until
+from tests.monitoring.prometheus import fetch, wait_until
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

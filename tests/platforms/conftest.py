@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
+
+from tests import ports
 
 
 @pytest.fixture
 def free_port() -> int:
-    """Give a TCP port of this machine that nobody listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    return ports.free_port()

@@ -4,24 +4,25 @@ Rules of this module:
 
 1. The loop is asked for numbers that are there; whatever costs (the backlog, the disk, the text) is done in threads.
    A scrape of ten thousand webhooks holds the loop for a few milliseconds at a time.
-2. A store that is gone, or does not answer in time, leaves its part out: the rest is then wanted all the more. A
-   question to a disk that hangs cannot be taken back, so one task asks, and scrapes wait for it for so long only.
+2. A store that is gone, or does not answer in time (`control.patience`), leaves its part out: the rest is then wanted
+   all the more.
 3. Ill is who makes no progress: that this is asked at all shows the loop's, so the store's writer is what is looked at.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 import trio
 
 from hookd import __version__
 from hookd.control.describe import state_word
-from hookd.core.model import Page
+from hookd.control.patience import Patience, Silent
+from hookd.core.states import Standing
 from hookd.metrics import names
 from hookd.store.base import StoreUnavailable
-from hookd.store.queries import Standings
+from hookd.store.queries import EVERY_WEBHOOK, Standings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,12 +41,8 @@ if TYPE_CHECKING:
 
 #: A writer that has been at one batch for longer than this is stuck: a checkpoint on a slow disk takes a few seconds.
 STUCK_S: Final = 30.0
-#: How long a scrape waits for the store; scrapers give up after ten seconds, as they are set by default.
-PATIENCE_S: Final = 4.0
 #: How often the loop's lag is looked at.
 LAG_EVERY_S: Final = 0.25
-#: Everything the store knows, in one page.
-_EVERYTHING: Final = Page(limit=1_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,25 +98,15 @@ class _Answer:
     vitals: Vitals | None = None
 
 
-class _Question:
-    """A question to the store: `done` is set when it has an `answer`, or went wrong."""
-
-    def __init__(self) -> None:
-        self.done = trio.Event()
-        self.answer = _Answer()
-        self.wrong: Exception | None = None
-
-
 class Gauges:
-    """Reads what runs. `say_ready` and `say_draining` are told by whoever runs it, and `ask_store` is run by it."""
+    """Reads what runs. Whoever runs it says `say_ready` and `say_draining`, and serves its `patience`."""
 
     def __init__(self, watched: Watched) -> None:
         self._watched = watched
         self._exposition: Exposition | None = None
         self._limiter = trio.CapacityLimiter(1)
         self._unready: str | None = "starting"
-        self._question: _Question | None = None  # that is open
-        self._asked = trio.Event()
+        self.patience = Patience()  # a scraper gives up after ten seconds, by default: it waits less
 
     def say_ready(self) -> None:
         """Take note that everything is open."""
@@ -148,36 +135,17 @@ class Gauges:
             await trio.sleep_until(due)
             lag.add(max(0.0, trio.current_time() - due))
 
-    async def ask_store(self) -> None:
-        """Ask the store whenever a scrape wants to know, for ever."""
+    async def _ask_store(self) -> _Answer:
         store = self._watched.store
-        while True:
-            await self._asked.wait()
-            self._asked = trio.Event()
-            question = self._question
-            if question is None:
-                continue
-            try:
-                rows = await store.read(Standings(), _EVERYTHING)
-                question.answer = _Answer(rows=rows, vitals=await store.vitals())
-            except StoreUnavailable:
-                pass
-            except Exception as error:  # noqa: BLE001  it is the scrape's, which is answered with it, and not the daemon's
-                question.wrong = error
-            self._question = None
-            question.done.set()
+        rows = await store.read(Standings(), EVERY_WEBHOOK)
+        return _Answer(rows=rows, vitals=await store.vitals())
 
     async def _hear_store(self) -> _Answer:
         """Give what the store says, or nothing if it says nothing in time."""
-        question = self._question
-        if question is None:
-            question = self._question = _Question()
-            self._asked.set()
-        with trio.move_on_after(PATIENCE_S):
-            await question.done.wait()
-        if question.wrong is not None:
-            raise question.wrong
-        return question.answer
+        try:
+            return await self.patience.ask(self._ask_store)
+        except (Silent, StoreUnavailable):
+            return _Answer()
 
     async def read(self, accept: str) -> tuple[bytes, str]:
         """Give the text of a scrape and its media type."""
@@ -258,7 +226,7 @@ def read_webhooks(config: Config, rows: Sequence[StandingRow], labels: Mapping[s
     figures: dict[Metric, dict[tuple[str, ...], float]] = {
         metric: {(label,): 0 for label in labels.values()} for metric in (*_SUMS, *_AGES)
     }
-    words: dict[str, int] = dict.fromkeys(("ok", "failing", "suspended", "paused", "inactive", "missing"), 0)
+    words: dict[str, int] = dict.fromkeys(get_args(Standing), 0)
     told = {row.webhook for row in rows}
     for name, quiet in config.webhooks.items():
         if name not in told:

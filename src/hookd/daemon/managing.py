@@ -23,8 +23,8 @@ from hookd.core.model import Cause
 from hookd.core.signing import generate_secret
 from hookd.daemon.parts import read_clock
 from hookd.store.base import Kill
-from hookd.store.binding import revise_all
-from hookd.web.asgi import asgi_handler
+from hookd.store.binding import CHUNK
+from hookd.web.asgi import answer_by_app
 from hookd.web.limits import HttpLimits
 from hookd.web.server import serve_http
 
@@ -56,17 +56,17 @@ class Managing:
         limits = HttpLimits(reply_deadline=self._reply_s)
         async with trio.open_nursery() as nursery:
             await nursery.start(self._service.patience.serve)
-            serve = partial(serve_http, asgi_handler(app), [listener], limits, stopping=trio.Event())
+            serve = partial(serve_http, answer_by_app(app), [listener], limits, stopping=trio.Event())
             await serve(admit=admit_operator, task_status=task_status)
 
     async def serve_tenants(
         self, listeners: list[trio.SocketListener], secrets: Secrets, *, task_status: trio.TaskStatus[None]
     ) -> None:
         """Serve HTTP, with tokens, until cancelled."""
-        handler = asgi_handler(build_tenant_app(self._service, self._writer, _make_name))
+        answer = answer_by_app(build_tenant_app(self._service, self._writer, _make_name))
         limits = HttpLimits(reply_deadline=self._reply_s, body_bytes=MOST_BODY_BYTES)
         admit = tenants_door(self._tokens, secrets)
-        await serve_http(handler, listeners, limits, stopping=trio.Event(), admit=admit, task_status=task_status)
+        await serve_http(answer, listeners, limits, stopping=trio.Event(), admit=admit, task_status=task_status)
 
 
 def _lend_desk(parts: Parts, state_dir: str) -> Desk:
@@ -80,10 +80,16 @@ def _lend_desk(parts: Parts, state_dir: str) -> Desk:
 
         await reloader.amend(make)
 
-    async def kill(webhook: str) -> None:
-        await revise_all(parts.store, Kill(webhook=webhook, cause=Cause.WEBHOOK_DELETED), read_clock)
+    async def kill(webhook: str) -> int:
+        change, ended, done = Kill(webhook=webhook, cause=Cause.WEBHOOK_DELETED), 0, False
+        while not done:
+            revised = await parts.store.revise(change, CHUNK, read_clock())
+            if revised.refused is not None:
+                return 0  # the store knows nothing of it
+            ended, done = ended + revised.changed, revised.done
         # Nothing is left to resume; but the next webhook of this id begins without the troubles of this one.
         await parts.dispatcher.resume(webhook)
+        return ended
 
     return Desk(
         accepted=parts.running if parts.reloader is not None else lambda: None,

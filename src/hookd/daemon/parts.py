@@ -4,7 +4,7 @@ Rules of this module:
 
 1. Every part gets what it needs when it is made, and the running config as a function: nobody keeps a config, so a
    reload is one reference that is swapped.
-2. Here is wiring and nothing else. Opening, starting in order and ending is `daemon`'s; deciding is the parts'.
+2. Here is wiring and nothing else. Opening, starting in order and ending is `running`'s; deciding is the parts'.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
+from hookd.config.reload.around import LiveConfig, Surroundings
 from hookd.config.reload.lastgood import Keeper
-from hookd.config.reload.reloader import LiveConfig, Reloader, Surroundings
+from hookd.config.reload.reloader import Reloader
+from hookd.config.reload.report import describe_not_moved
 from hookd.control.reloading import Reloaded
 from hookd.control.service import ControlRefused, Lent
-from hookd.core.model import Owed, Page
+from hookd.core.attributes import ID_BYTES, build_id
+from hookd.core.model import Owed
 from hookd.daemon.gauges import CountedNews, Gauges, Looked, Watched
 from hookd.delivery.dispatcher import Dispatcher, NotAttempted
 from hookd.inlet.intake import Intake
@@ -30,7 +33,7 @@ from hookd.inlet.own import OwnEvents
 from hookd.metrics.tallies import Tallies
 from hookd.store.base import New
 from hookd.store.binding import bind_config
-from hookd.store.queries import Backlog
+from hookd.store.queries import EVERY_WEBHOOK, Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from hookd.config.reload.guard import HeldBack
     from hookd.config.reload.report import Report
     from hookd.config.snapshot import Snapshot
-    from hookd.core.config import Config, Webhook
+    from hookd.core.config import Config, NotMoved, Webhook
     from hookd.core.model import Event, Result
     from hookd.delivery.sender import Connector, Sender
     from hookd.logs import Log
@@ -48,9 +51,6 @@ if TYPE_CHECKING:
     from hookd.systemd import Descriptor, Notifier
 
 log = structlog.get_logger()
-
-#: Rows that a question for all webhooks may give.
-MOST_WEBHOOKS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +79,8 @@ class Setting:
 
 
 def make_id() -> str:
-    """Give an id for an event without one: its time comes first, so that the store's index grows at one end."""
-    return f"evt_{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    """Give an id for an event without one."""
+    return build_id(read_clock(), os.urandom(ID_BYTES))
 
 
 def read_clock() -> int:
@@ -88,10 +88,19 @@ def read_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def bind(store: Store, config: Config, before: Config | None = None) -> None:
-    """Tell the store which webhooks there are, and people which could not be moved. `before` is what it knows."""
-    for webhook, reason in await bind_config(store, config, read_clock, before):
-        log.warning("webhook.not_moved", webhook=webhook, reason=reason)
+async def bind(
+    store: Store, config: Config, before: Config | None = None, told: Sequence[NotMoved] = ()
+) -> tuple[NotMoved, ...]:
+    """Tell the store which webhooks there are, and people which could not be moved; give these.
+
+    `before` is what the store knows. What people were `told` already they are not told again.
+    """
+    refused = await bind_config(store, config, read_clock, before)
+    known = {each.move for each in told}
+    for each in refused:
+        if each.move not in known:
+            log.warning("webhook.not_moved", webhook=each.move.source, **describe_not_moved(each))
+    return refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +169,10 @@ class Parts:
         )
 
 
-def build_parts(setting: Setting, live: LiveConfig, store: Store, sender: Sender) -> Parts:
-    """Make the parts and let them know each other. Nothing runs yet."""
+def build_parts(
+    setting: Setting, live: LiveConfig, store: Store, sender: Sender, not_moved: tuple[NotMoved, ...] = ()
+) -> Parts:
+    """Make the parts and let them know each other. Nothing runs yet. `not_moved` is what `bind` gave."""
 
     def current() -> Config:
         return live.current
@@ -188,28 +199,30 @@ def build_parts(setting: Setting, live: LiveConfig, store: Store, sender: Sender
         hand_over=dispatcher.take,
     )
 
-    async def apply(old: Config, new: Config) -> None:
+    async def apply(old: Config, new: Config) -> tuple[NotMoved, ...]:
         began = time.monotonic()
         with setting.notifier.reloading():
             # The store learns first: what the new config owes can be claimed from the moment it runs.
-            await bind(store, new, old)
+            refused = await bind(store, new, old, () if reloader is None else reloader.last.not_moved)
             live.current = new
-            dispatcher.config_changed()
-        tallies.applied += 1
-        tallies.apply_s = time.monotonic() - began
+            dispatcher.config_changed(frozenset(each.move for each in refused))
+        if new is not old:
+            tallies.applied += 1
+            tallies.apply_s = time.monotonic() - began
+        return refused
 
     def rejected(revision: str, problems: Sequence[Mapping[str, object]]) -> None:
         tallies.rejected += 1
         own.rejected(revision, problems)
 
     async def pending() -> frozenset[str]:
-        return frozenset(row.webhook for row in await store.read(Backlog(), Page(limit=MOST_WEBHOOKS)) if row.pending)
+        return frozenset(row.webhook for row in await store.read(Backlog(), EVERY_WEBHOOK) if row.pending)
 
     files = setting.files
     reloader = None
     if files is not None:
         keeper = Keeper(Path(setting.config.daemon.state_dir), files.main)
-        around = Surroundings(rejected=rejected, pending=pending, keeper=keeper, now=read_clock)
+        around = Surroundings(rejected=rejected, pending=pending, keeper=keeper, now=read_clock, not_moved=not_moved)
         reloader = Reloader(files.main, live, apply, files.refused or files.loaded, around)
     started_at = read_clock()
 
@@ -255,4 +268,5 @@ def _reloaded(report: Report) -> Reloaded:
         added=report.added,
         removed=report.removed,
         altered=report.altered,
+        not_moved=report.not_moved,
     )

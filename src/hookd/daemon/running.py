@@ -26,7 +26,7 @@ import structlog
 import trio
 
 from hookd import __version__
-from hookd.config.reload.reloader import LiveConfig
+from hookd.config.reload.around import LiveConfig
 from hookd.core.daemonconfig import HttpInlet, UnixInlet
 from hookd.daemon.managing import Managing
 from hookd.daemon.parts import bind, build_parts, read_clock
@@ -41,9 +41,10 @@ from hookd.store.sqlite import open_sqlite_store
 from hookd.systemd import take_hangups
 from hookd.web.inherited import Inherited, Unclaimed
 from hookd.web.sockets import AddressUnusable, inode_of, open_tcp_listeners, open_unix_listener, remove_unix_socket
-from hookd.web.vitals import serve_vitals, vitals_handler
+from hookd.web.vitals import answer_vitals, serve_vitals
 
 if TYPE_CHECKING:
+    from hookd.core.config import NotMoved
     from hookd.daemon.parts import Parts, Setting
     from hookd.inlet.intake import Intake
     from hookd.store.base import Store
@@ -99,10 +100,10 @@ class Daemon:
         try:
             async with AsyncExitStack() as opened:
                 with self._setting.notifier.taking_time():
-                    store = await self._open_store(opened)
+                    store, not_moved = await self._open_store(opened)
                 opened.enter_context(events_go_first(store))
                 sender = await opened.enter_async_context(open_senders(self._setting.connector))
-                parts = build_parts(self._setting, self._live, store, sender)
+                parts = build_parts(self._setting, self._live, store, sender, not_moved)
                 inherited = Inherited([(each.fd, each.name) for each in self._setting.descriptors])
                 listening = await self._open_sockets(opened, inherited)
                 telling = Telling(self._setting.notifier, parts, read_clock, _end_inherited(inherited))
@@ -111,9 +112,9 @@ class Daemon:
                     nursery.start_soon(self._watch_store, store)
                     nursery.start_soon(parts.gauges.watch_loop)
                     if listening.vitals:
-                        nursery.start_soon(parts.gauges.ask_store)
-                        handler = vitals_handler(parts.gauges.read, ill=parts.gauges.ill, unready=parts.gauges.unready)
-                        await nursery.start(serve_vitals, handler, listening.vitals)
+                        await nursery.start(parts.gauges.patience.serve)
+                        answer = answer_vitals(parts.gauges.read, ill=parts.gauges.ill, unready=parts.gauges.unready)
+                        await nursery.start(serve_vitals, answer, listening.vitals)
                     await self._serve(parts, listening, telling, nursery, task_status)
                     nursery.cancel_scope.cancel()
             log.info("daemon.stopped", good=not self._failed)
@@ -124,7 +125,7 @@ class Daemon:
 
     # ----------------------------------------------------------------- opening
 
-    async def _open_store(self, opened: AsyncExitStack) -> Store:
+    async def _open_store(self, opened: AsyncExitStack) -> tuple[Store, tuple[NotMoved, ...]]:
         try:
             store = await opened.enter_async_context(
                 open_sqlite_store(Path(self._daemon.state_dir), disk_free=self._daemon.limits.disk_free)
@@ -133,8 +134,7 @@ class Daemon:
             raise StartFailed(str(locked), again=True) from None
         except StoreUnusable as unusable:
             raise StartFailed(str(unusable), again=False) from None
-        await bind(store, self._live.current)
-        return store
+        return store, await bind(store, self._live.current)
 
     async def _open_sockets(self, opened: AsyncExitStack, inherited: Inherited) -> Listening:
         """Open what was not opened for us. Those files go away first of all at the end: who connects is told so."""

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from hookd.core.model import Page
 from hookd.store.base import StoreUnavailable, Wants
-from hookd.store.queries import Backlog
+from hookd.store.queries import EVERY_WEBHOOK, Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S: Final = 1.0
 _COUNT_EVERY_S: Final = 30.0
 _NOTHING: Final = Wants(total=0, each=0)
-_MOST_WEBHOOKS: Final = 1_000_000
 
 
 class Telling:
@@ -75,6 +73,8 @@ class Telling:
             wrong.append(f"config refused: {first.place}: {first.message}{also}")
         if look is not None and look.restart_required:
             wrong.append(f"needs a restart: {', '.join(look.restart_required)}")
+        if look is not None:
+            wrong += [f"not moved: {each.move.source} to {each.move.target}" for each in look.not_moved]
         wrong += [f"socket {each.address} is nobody's" for each in self._unclaimed]
         return "; ".join([", ".join(said), *wrong])
 
@@ -112,7 +112,7 @@ class Telling:
 
     async def _count_backlog(self) -> str:
         try:
-            rows = await self._parts.store.read(Backlog(), Page(limit=_MOST_WEBHOOKS))
+            rows = await self._parts.store.read(Backlog(), EVERY_WEBHOOK)
         except StoreUnavailable:
             return "the store is not available"
         pending, held = sum(row.pending for row in rows), sum(row.held for row in rows)

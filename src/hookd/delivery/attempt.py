@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from hookd.core.model import Outcome
     from hookd.delivery.connection import Connection
-    from hookd.delivery.pool import Lane
+    from hookd.delivery.pool import Bay
     from hookd.delivery.sender import Flight, Progress, Request
 
 #: How long the body of a 2xx may take after its head, in seconds.
@@ -56,7 +56,7 @@ class Attempt(msgspec.Struct, eq=False):
     ended: float = 0.0
     hurried: bool = False  # a 2xx is there and its body got its own deadline
     wrote: bool = False  # over a connection that died
-    lane: Lane | None = None
+    bay: Bay | None = None
     connection: Connection | None = None
     progress: Progress | None = None
     outcome: Outcome | None = None

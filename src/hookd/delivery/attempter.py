@@ -23,9 +23,8 @@ import structlog
 import trio
 
 from hookd.core.model import Cause, NoResponse, RetryAt
-from hookd.core.retry import DELIVERED, decide
+from hookd.core.retry import DELIVERED, decide, succeeded
 from hookd.core.routing import tenant_allows, trigger_for
-from hookd.delivery.health import succeeded
 from hookd.delivery.recorder import Finished
 from hookd.delivery.request import Preparation, build_request
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     from hookd.config.references import Secrets
     from hookd.core.config import Config, Webhook
-    from hookd.core.model import Claim, Outcome, Verdict
+    from hookd.core.model import Claim, Outcome, Phases, Verdict
     from hookd.delivery.lane import Lane
     from hookd.delivery.request import Prepared
     from hookd.delivery.sender import Flight, Request, Sender
@@ -153,13 +152,13 @@ class Attempter:
             except Exception as error:  # noqa: BLE001  the same
                 made.failure = _tell_mistake(claim, error, sent=True)
             else:
-                return self.finish(made, sent.outcome, sent.duration_ms)
+                return self.finish(made, sent.outcome, sent.duration_ms, sent.phases)
         await trio.lowlevel.checkpoint()
         if made.failure is None:
             raise AssertionError("an attempt has neither a request nor a failure")
         return self.finish(made, made.failure, (perf_counter() - started) * 1000.0)
 
-    def finish(self, begun: Begun, outcome: Outcome, duration_ms: float) -> Finished:
+    def finish(self, begun: Begun, outcome: Outcome, duration_ms: float, phases: Phases | None = None) -> Finished:
         """Judge an outcome, and give what is to be recorded."""
         webhook, claim = begun.webhook, begun.claim
         return Finished(
@@ -168,6 +167,7 @@ class Attempter:
             verdict=DELIVERED if succeeded(outcome) else self._judge(webhook, claim, outcome),
             started_at=begun.started_at,
             duration_ms=duration_ms,
+            phases=phases,
             webhook=webhook,
             revision=begun.revision,
             prepared=begun.prepared,

@@ -20,10 +20,10 @@ import structlog
 import trio
 
 from hookd.core.model import RetryAt
+from hookd.core.retry import succeeded
 from hookd.delivery.attempter import Attempter, Withheld
 from hookd.delivery.crew import Crew
 from hookd.delivery.feeder import Feeder
-from hookd.delivery.health import succeeded
 from hookd.delivery.lanes import Lanes
 from hookd.delivery.news import NO_NEWS
 from hookd.delivery.recorder import Receipt, Recorder
@@ -32,10 +32,10 @@ from hookd.delivery.watch import Lesson, Watch
 from hookd.store.base import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from hookd.config.references import Secrets
-    from hookd.core.config import Config, Webhook
+    from hookd.core.config import Config, Move, Webhook
     from hookd.core.daemonconfig import Limits
     from hookd.core.model import Claim, Result
     from hookd.delivery.attempter import Attempted
@@ -88,7 +88,6 @@ class Dispatcher:
     ) -> None:
         self._current_config = current_config
         self._news = news
-        self._limit = limits.concurrency
         clock = trio.lowlevel.current_clock().current_time  # a third of what `trio.current_time` costs
         self._timeline = Timeline(now, clock, self._leapt)
         due = self._timeline.now
@@ -187,9 +186,12 @@ class Dispatcher:
             self._feeder.ask()
         self._crew.kick()
 
-    def config_changed(self) -> None:
-        """Adopt the current config: heal what was redefined, and see what is due now. After the store was bound."""
-        self._watch.adopt()
+    def config_changed(self, not_moved: Collection[Move] = ()) -> None:
+        """Adopt the current config: heal what was redefined, and see what is due now. After the store was bound.
+
+        `not_moved` are the moves that the store refused.
+        """
+        self._watch.adopt(not_moved)
         self._lanes.adopt()
         self._feeder.ask()
         self._crew.kick()
@@ -282,7 +284,9 @@ class Dispatcher:
         """See that what was given back comes again, if its webhook takes it. Else it waits for another definition."""
         for webhook_id in {claim.webhook for claim in claims}:
             webhook = self._webhook(webhook_id)
-            if webhook is not None and not webhook.held:
+            if webhook is None:
+                self._feeder.ask()  # it may go by another name since; if it is gone, the store hands out nothing of it
+            elif not webhook.held:
                 lane = self._lanes.lane(webhook_id)
                 lane.short = True
                 if self._feeder.wants(lane):

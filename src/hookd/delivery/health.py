@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from hookd.core.breaker import open_for
 from hookd.core.model import Cause, Response
-from hookd.core.retry import GONE, PAUSE_CAP, pause_of
+from hookd.core.retry import GONE, PAUSE_CAP, classify, pause_of, succeeded
 
 if TYPE_CHECKING:
     from hookd.core.breaker import Breaker
@@ -63,16 +63,11 @@ def idle_for(state: WebhookState | None, now: int) -> float:
     return FOREVER if last is None or last > now else (now - last) / 1000.0
 
 
-def succeeded(outcome: Outcome) -> bool:
-    """Whether the receiver took the delivery."""
-    return isinstance(outcome, Response) and 200 <= outcome.status < 300  # noqa: PLR2004  RFC 9110 section 15.3
-
-
 def learn(webhook: Webhook, state: WebhookState, outcome: Outcome, now: int, breaker: Breaker) -> WebhookState:
     """Give the state after an outcome and what the breaker made of it; the very same object if nothing changed."""
+    if succeeded(outcome):
+        return _succeed(state, now, breaker)
     if isinstance(outcome, Response):
-        if 200 <= outcome.status < 300:  # noqa: PLR2004  RFC 9110 section 15.3
-            return _succeed(state, now, breaker)
         error = f"status {outcome.status}"
     elif outcome.cause is Cause.INTERNAL:
         return state
@@ -95,6 +90,7 @@ def learn(webhook: Webhook, state: WebhookState, outcome: Outcome, now: int, bre
         suspended_cause=suspended_cause,
         paused_until=paused_until,
         failing_since=since,
+        failing_cause=classify(outcome)[1],
         failures=state.failures + 1,
         open_until=breaker.open_until,
         opened=breaker.opened,
@@ -111,6 +107,7 @@ def _succeed(state: WebhookState, now: int, breaker: Breaker) -> WebhookState:
     return replace(
         state,
         failing_since=None,
+        failing_cause=None,
         failures=0,
         last_success_at=now,
         open_until=breaker.open_until,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from hookd.delivery.connection import Connection
-    from hookd.delivery.pool import Lane
+    from hookd.delivery.pool import Bay
     from hookd.delivery.sender import Connector, Flight, Request, Sent
 
 #: How late a deadline may strike, in seconds.
@@ -63,30 +63,30 @@ class HttpSender:
         if data is None:
             attempt.fail(Cause.REQUEST_INVALID, "a header holds a line break or an odd character")
         else:
-            lane = self._pool.lane_of(request)
-            connection = self._pool.take(lane, attempt.started)
+            bay = self._pool.bay_of(request)
+            connection = self._pool.take(bay, attempt.started)
             if connection is not None:
-                await self._exchange(connection, lane, data, attempt)
+                await self._exchange(connection, bay, data, attempt)
             if connection is None or attempt.died_idle(connection):
-                await self._exchange_afresh(lane, data, attempt)
+                await self._exchange_afresh(bay, data, attempt)
         attempt.ended = perf_counter()
         return attempt.result()
 
     def start(self, request: Request, timeout: float, landed: Callable[[Flight], None]) -> Attempt | None:
         """Make one request over a connection that waits, as `Sender` says; None: there is none, or it may not fit."""
-        lane = self._pool.lane_of(request)
-        if not lane.waiting or len(request.body) > JOINED:
+        bay = self._pool.bay_of(request)
+        if not bay.waiting or len(request.body) > JOINED:
             return None
         data = _encode(request)
         if data is None:
             return None
         now = perf_counter()
-        connection = self._pool.take(lane, now)
+        connection = self._pool.take(bay, now)
         if connection is None:
             return None
         attempt = Attempt(request, timeout, now, now + timeout, self._ended, self._dropped, landed)
         data += request.body
-        self._board(attempt, connection, lane)
+        self._board(attempt, connection, bay)
         try:
             taken = connection.begin(data)
         except OSError:
@@ -101,7 +101,7 @@ class HttpSender:
 
     # ------------------------------------------------------------------ an exchange that is waited for
 
-    async def _exchange_afresh(self, lane: Lane, data: bytes, attempt: Attempt) -> None:
+    async def _exchange_afresh(self, bay: Bay, data: bytes, attempt: Attempt) -> None:
         """Connect, send and read. Afterwards there is an outcome."""
         request = attempt.request
         progress = attempt.progress = Progress()
@@ -117,15 +117,15 @@ class HttpSender:
             attempt.time_out()
         if connection is not None:
             connection.attach(self._readiness)
-            await self._exchange(connection, lane, data, attempt)
+            await self._exchange(connection, bay, data, attempt)
 
-    async def _exchange(self, connection: Connection, lane: Lane, data: bytes, attempt: Attempt) -> None:
+    async def _exchange(self, connection: Connection, bay: Bay, data: bytes, attempt: Attempt) -> None:
         """Send and read over one connection; then it is in the pool, or closed."""
         body = attempt.request.body
         joined = len(body) <= JOINED
         if joined:
             data += body
-        self._board(attempt, connection, lane)
+        self._board(attempt, connection, bay)
 
         def give_up(_cancel: object) -> trio.lowlevel.Abort:
             attempt.task = None
@@ -178,7 +178,7 @@ class HttpSender:
         data = _encode(attempt.request)
         with trio.CancelScope() as attempt.scope:
             if data is not None and attempt.landed is not None:
-                await self._exchange_afresh(self._pool.lane_of(attempt.request), data, attempt)
+                await self._exchange_afresh(self._pool.bay_of(attempt.request), data, attempt)
         attempt.scope = None
         self._land(attempt)
 
@@ -190,23 +190,23 @@ class HttpSender:
 
     # ------------------------------------------------------------------ its beginning and its end
 
-    def _board(self, attempt: Attempt, connection: Connection, lane: Lane) -> None:
+    def _board(self, attempt: Attempt, connection: Connection, bay: Bay) -> None:
         attempt.connection = connection
-        attempt.lane = lane
+        attempt.bay = bay
         if not self._watched:
             self._busy.set()
         self._watched.add(attempt)
 
     def _end(self, attempt: Attempt) -> None:
         """Go on from an exchange that is over: keep its connection or close it, and tell who waits."""
-        connection, lane = attempt.connection, attempt.lane
-        if connection is None or lane is None:
+        connection, bay = attempt.connection, attempt.bay
+        if connection is None or bay is None:
             raise AssertionError("an exchange ended that was not begun")
         self._watched.discard(attempt)
         connection.listener = None
         now = perf_counter()
         if connection.reusable:
-            self._pool.put(lane, connection, now)
+            self._pool.put(bay, connection, now)
         else:
             connection.close()
         task, attempt.task = attempt.task, None
@@ -238,7 +238,7 @@ class HttpSender:
         while True:
             if not self._watched:
                 self._busy = trio.Event()
-                with trio.move_on_after(IDLE_SECONDS if self._pool.lanes else float("inf")):
+                with trio.move_on_after(IDLE_SECONDS if self._pool.bays else float("inf")):
                     await self._busy.wait()
             await trio.sleep(WATCH_SECONDS)
             now = perf_counter()

@@ -26,6 +26,7 @@ from h2.exceptions import H2Error
 from hookd.core.addresses import DEFAULT_PORTS
 from hookd.core.config import Tls
 from hookd.core.model import Cause, NoResponse, Phases, Response
+from hookd.core.retry import SUCCESS
 from hookd.delivery.attempt import BODY_GRACE
 from hookd.delivery.connect import TcpConnector
 from hookd.delivery.failures import explain
@@ -262,7 +263,7 @@ async def _read(response: httpcore.Response, track: Track, deadline: float) -> O
     body: list[bytes] = []
     size = 0
     failed = False
-    grace = trio.current_time() + BODY_GRACE if 200 <= response.status < 300 else deadline  # noqa: PLR2004  RFC 9110
+    grace = trio.current_time() + BODY_GRACE if response.status in SUCCESS else deadline
     try:
         with trio.CancelScope(deadline=min(grace, deadline)) as scope:
             async for chunk in response.aiter_stream():

@@ -343,6 +343,8 @@ class Lanes:
     def _adopt(self, lane: Lane) -> None:
         webhook = self._webhook(lane.id)
         if webhook is None:
+            self.give_back(lane)  # by another name, it need not wait for what is in flight here
+            lane.short = False
             return
         if adopt_definition(lane, webhook, self._clock(), idle=idle_for(self._states.get(lane.id), self._now())):
             self._slots.doubt(lane)

@@ -5,9 +5,9 @@ Rules of this module:
 1. The last one back is the first one out: a few are kept warm and the rest grow old and go.
 2. A connection waits at most 4 s (receivers close idle ones; Node's default is 5 s) and lives at most 60 s, so that
    a moved name, a rotated certificate or a closed network is seen under constant load too.
-3. At most 256 wait in a lane, which is as many as may be in flight at all (a lower bound made two requests in five
+3. At most 256 wait in a bay, which is as many as may be in flight at all (a lower bound made two requests in five
    of a webhook with 64 slots connect anew), and 1,024 in all; the one that waited longest goes first.
-4. A lane is looked up once per request at most (its key may hold networks, which are slow to hash): the head of a
+4. A bay is looked up once per request at most (its key may hold networks, which are slow to hash): the head of a
    webhook's requests keeps the one that was found last. It is known once a connection waits in it, and an empty one is
    forgotten at the next sweep.
 """
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS: Final = 4.0
 LIFE_SECONDS: Final = 60.0
-LANE_LIMIT: Final = 256
+BAY_LIMIT: Final = 256
 TOTAL_LIMIT: Final = 1024
 
 
-class Lane:
+class Bay:
     """Idle connections that are interchangeable, the latest last."""
 
     __slots__ = ("key", "known", "waiting")
@@ -40,85 +40,85 @@ class Lane:
 
 
 class Pool:
-    """The lanes of a sender. `now` is a `perf_counter` time."""
+    """The bays of a sender. `now` is a `perf_counter` time."""
 
     def __init__(self) -> None:
-        self._lanes: dict[Hashable, Lane] = {}
-        self._by_age: dict[Connection, Lane] = {}  # in the order of their idle_since
+        self._bays: dict[Hashable, Bay] = {}
+        self._by_age: dict[Connection, Bay] = {}  # in the order of their idle_since
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._by_age)
 
     @property
-    def lanes(self) -> int:
-        """How many lanes are known."""
-        return len(self._lanes)
+    def bays(self) -> int:
+        """How many bays are known."""
+        return len(self._bays)
 
-    def lane(self, key: Hashable) -> Lane:
-        """Give the lane of a key."""
-        return self._lanes.get(key) or Lane(key)
+    def bay(self, key: Hashable) -> Bay:
+        """Give the bay of a key."""
+        return self._bays.get(key) or Bay(key)
 
-    def lane_of(self, request: Request) -> Lane:
-        """Give the lane of a request: of those that go to the same place on the same terms."""
+    def bay_of(self, request: Request) -> Bay:
+        """Give the bay of a request: of those that go to the same place on the same terms."""
         head = request.head
-        found: tuple[Lane, object, object, object] | None = head.notes.get(self)
+        found: tuple[Bay, object, object, object] | None = head.notes.get(self)
         if found is not None:
-            lane, networks, tls, tls_key = found
-            if lane.known and networks is request.networks and tls is request.tls and tls_key is request.tls_key:
-                return lane
+            bay, networks, tls, tls_key = found
+            if bay.known and networks is request.networks and tls is request.tls and tls_key is request.tls_key:
+                return bay
         target = head.target
-        lane = self.lane((target.scheme, target.host, target.port, request.networks, request.tls, request.tls_key))
-        head.notes[self] = lane, request.networks, request.tls, request.tls_key
-        return lane
+        bay = self.bay((target.scheme, target.host, target.port, request.networks, request.tls, request.tls_key))
+        head.notes[self] = bay, request.networks, request.tls, request.tls_key
+        return bay
 
-    def take(self, lane: Lane, now: float) -> Connection | None:
+    def take(self, bay: Bay, now: float) -> Connection | None:
         """Give a connection that is fit for a request, or None."""
-        while lane.waiting:
-            connection = lane.waiting.pop()
+        while bay.waiting:
+            connection = bay.waiting.pop()
             del self._by_age[connection]
             if now - connection.idle_since <= IDLE_SECONDS and connection.is_quiet(now):
                 return connection
             connection.close()
         return None
 
-    def put(self, lane: Lane, connection: Connection, now: float) -> None:
+    def put(self, bay: Bay, connection: Connection, now: float) -> None:
         """Keep a connection whose exchange is over, or close it when it is old."""
         if self._closed or now - connection.born > LIFE_SECONDS:
             connection.close()
             return
-        if not lane.known:
-            lane = self._lanes.setdefault(lane.key, lane)
-            lane.known = True
-        if len(lane.waiting) >= LANE_LIMIT:
-            self._drop(lane.waiting[0], lane)
+        if not bay.known:
+            bay = self._bays.setdefault(bay.key, bay)
+            bay.known = True
+        if len(bay.waiting) >= BAY_LIMIT:
+            self._drop(bay.waiting[0], bay)
         elif len(self._by_age) >= TOTAL_LIMIT:
             self._drop(*next(iter(self._by_age.items())))
         connection.idle_since = now
-        lane.waiting.append(connection)
-        self._by_age[connection] = lane
+        bay.waiting.append(connection)
+        self._by_age[connection] = bay
 
     def sweep(self, now: float) -> None:
-        """Close what waited too long, and forget empty lanes."""
+        """Close what waited too long, and forget empty bays."""
         while self._by_age:
-            connection, lane = next(iter(self._by_age.items()))
+            connection, bay = next(iter(self._by_age.items()))
             if now - connection.idle_since <= IDLE_SECONDS:
                 break
-            self._drop(connection, lane)
-        for key in [key for key, lane in self._lanes.items() if not lane.waiting]:
-            self._lanes.pop(key).known = False
+            self._drop(connection, bay)
+        for key in [key for key, bay in self._bays.items() if not bay.waiting]:
+            self._bays.pop(key).known = False
 
     def close(self) -> None:
         """Close all of them, and take none back."""
         for connection in self._by_age:
             connection.close()
-        for lane in self._lanes.values():
-            lane.waiting.clear()
+        for bay in self._bays.values():
+            bay.waiting.clear()
         self._by_age.clear()
-        self._lanes.clear()
+        self._bays.clear()
         self._closed = True
 
-    def _drop(self, connection: Connection, lane: Lane) -> None:
-        lane.waiting.remove(connection)
+    def _drop(self, connection: Connection, bay: Bay) -> None:
+        bay.waiting.remove(connection)
         del self._by_age[connection]
         connection.close()

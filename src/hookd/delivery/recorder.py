@@ -8,7 +8,7 @@ Rules of this module:
 2. A state goes into the same transaction as the results that taught it, or an earlier one, and before the claims that
    it sends back: else the store would hand those out again.
 3. Log lines are written after the record, so a line says what is on disk. A batch is one write.
-4. Masked exchanges are built here, for the last `KEPT` of each webhook in a batch: nobody will see the others.
+4. Masked exchanges are built here, for as many of each webhook in a batch as are kept: nobody will see the others.
 5. When the store is unavailable the recorder ends, and with it everything that waits. It logs nothing: the process
    ends.
 """
@@ -23,10 +23,11 @@ import trio
 
 from hookd.core.addresses import host_of
 from hookd.core.instants import format_instant
-from hookd.core.model import Attempt, Dead, Response, Result, RetryAt
-from hookd.core.retry import DELIVERED, classify
+from hookd.core.model import EXCHANGES_KEPT, Attempt, Dead, Response, Result, RetryAt
+from hookd.core.retry import DELIVERED, REDIRECTION, classify
 from hookd.core.tracing import trace_ids
 from hookd.delivery.mask import build_exchange
+from hookd.delivery.request import url_of
 from hookd.logs import AttemptLine
 from hookd.store.base import StoreUnavailable
 
@@ -34,13 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hookd.core.config import Webhook
-    from hookd.core.model import Cause, Claim, Outcome, Verdict, WebhookState
+    from hookd.core.model import Cause, Claim, Outcome, Phases, Verdict, WebhookState
     from hookd.delivery.request import Prepared
     from hookd.delivery.sender import Request
     from hookd.store.base import Store
 
-#: How many exchanges of a webhook are kept (DESIGN 2.3).
-KEPT: Final = 10
 UNRECORDED: Final = 4096
 UNRECORDED_BYTES: Final = 16 * 1024 * 1024
 #: Rows of one transaction: a longer one would keep the intake waiting for its commit.
@@ -62,6 +61,7 @@ class Finished(msgspec.Struct, kw_only=True, eq=False):
     verdict: Verdict
     started_at: int
     duration_ms: float
+    phases: Phases | None = None  # of a flight nobody asks
     webhook: Webhook
     revision: str
     prepared: Prepared | None = None
@@ -239,7 +239,7 @@ class Recorder:
 
 
 def build_results(batch: Sequence[Finished]) -> list[Result]:
-    """Give what the store is to record, with exchanges for the last `KEPT` of each webhook, and all tests."""
+    """Give what the store is to record, with exchanges for the last attempts of each webhook, and all tests."""
     kept: dict[str, int] = {}
     results: list[Result] = []
     for finished in reversed(batch):
@@ -247,12 +247,11 @@ def build_results(batch: Sequence[Finished]) -> list[Result]:
         exchange = None
         if prepared is not None and request is not None:
             number = kept.get(claim.webhook, 0)
-            if number < KEPT or finished.receipt is not None:
+            if number < EXCHANGES_KEPT or finished.receipt is not None:
                 kept[claim.webhook] = number + 1
                 exchange = build_exchange(prepared.mask, prepared.url, request, finished.outcome)
-        results.append(
-            Result(claim=claim, attempt=_build_attempt(finished), verdict=finished.verdict, exchange=exchange)
-        )
+        attempt, verdict, phases = _build_attempt(finished), finished.verdict, finished.phases
+        results.append(Result(claim=claim, attempt=attempt, verdict=verdict, exchange=exchange, phases=phases))
     results.reverse()
     return results
 
@@ -279,7 +278,7 @@ def _build_attempt(finished: Finished) -> Attempt:
         cause=cause,
         detail=_detail(finished),
         status=None if response is None else response.status,
-        url="" if prepared is None else prepared.url,
+        url=url_of(finished.webhook) if prepared is None else prepared.url,
         revision=finished.revision,
         excerpt=b"" if response is None or prepared is None else prepared.mask.excerpt(response),
     )
@@ -312,7 +311,8 @@ def describe(result: Result) -> AttemptLine:
         line.trace_id, line.span_id = ids["trace_id"], ids["span_id"]
     if attempt.cause is not None:
         line.detail = attempt.detail
-        line.url = attempt.url
+        if attempt.url:
+            line.url = attempt.url
     return line
 
 
@@ -334,7 +334,7 @@ def _detail(finished: Finished) -> str | None:
     outcome = finished.outcome
     if not isinstance(outcome, Response):
         return outcome.detail or None
-    if 300 <= outcome.status < 400 and finished.prepared is not None:  # noqa: PLR2004  RFC 9110 section 15.4
+    if outcome.status in REDIRECTION and finished.prepared is not None:
         location = next((value for name, value in outcome.headers if name == "location"), "")
         host = host_of(location)
         if host is None:

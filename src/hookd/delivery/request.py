@@ -29,7 +29,7 @@ from hookd.core.model import Cause, NoResponse, Secret
 from hookd.core.proxies import parse_proxy
 from hookd.core.signing import SecretInvalid, SigningKey, parse_secret, sign
 from hookd.core.template import RenderFailed, Scope
-from hookd.delivery.mask import Mask
+from hookd.delivery.mask import MASKED, Mask
 from hookd.delivery.sender import Head, Request
 
 if TYPE_CHECKING:
@@ -139,10 +139,9 @@ def build_request(prepared: Prepared, claim: Claim, *, timestamp: int) -> Reques
         body = template.render_json(scope) if webhook.body.format == "json" else template.render_form(scope)
     except RenderFailed as error:
         return _not_sent(Cause.RENDER_FAILED, f"{error.path}: {error.message}")
-    if webhook.body.validator is not None:
-        fault = _fault(webhook.body, scope, body)
-        if fault is not None:
-            return fault
+    fault = _fault(webhook.body, scope, body)
+    if fault is not None:
+        return fault
     event = claim.event
     headers: tuple[tuple[str, str], ...] = (
         ("webhook-id", claim.delivery_id),
@@ -195,6 +194,16 @@ def _target(webhook: Webhook, read: _Read) -> tuple[Target, str]:
     if webhook.require_https and target.scheme != "https":
         raise _Unusable("the URL is not https, which `require_https` asks for")
     return target, f"{target.origin}/***" if referenced else target.masked
+
+
+def url_of(webhook: Webhook) -> str:
+    """Give the URL of a webhook that cannot be prepared, as it may be shown; empty: it is none."""
+    if isinstance(webhook.url, Reference):
+        return MASKED  # what it refers to is perhaps the very thing that cannot be read
+    try:
+        return parse_target(webhook.url).masked
+    except TargetInvalid:
+        return ""
 
 
 def _proxy(text: Text, read: _Read) -> Proxy:

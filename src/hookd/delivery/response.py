@@ -21,6 +21,7 @@ from typing import Any, Final
 import httptools
 
 from hookd.core.model import Response
+from hookd.core.retry import SUCCESS
 
 HEAD_LIMIT: Final = 64 * 1024
 BODY_LIMIT: Final = 64 * 1024
@@ -115,14 +116,9 @@ class ResponseReader:
     # ------------------------------------------------------------------ what came out
 
     @property
-    def started(self) -> bool:
-        """Whether the receiver sent anything of a response."""
-        return self._received > 0 or self.status > 0 or self.fault is not None
-
-    @property
     def succeeded(self) -> bool:
         """Whether the status is 2xx."""
-        return 200 <= self.status < 300  # noqa: PLR2004  the class of success, RFC 9110 §15.3
+        return self.status in SUCCESS
 
     @property
     def reusable(self) -> bool:

@@ -24,24 +24,21 @@ import trio
 from hookd.core.breaker import CLOSED, Breaker, fails, weigh
 from hookd.core.instants import format_instant
 from hookd.core.model import Page, RetryAt, WebhookState
-from hookd.core.retry import classify
-from hookd.delivery.health import FOREVER, closed_for, has_gates, learn, succeeded
+from hookd.core.retry import classify, succeeded
+from hookd.delivery.health import FOREVER, closed_for, has_gates, learn
 from hookd.delivery.news import NO_NEWS
 from hookd.store.base import Resume, Suspend
-from hookd.store.queries import Backlog, LastAttempted
+from hookd.store.binding import revise_all
+from hookd.store.queries import EVERY_WEBHOOK, Backlog, LastAttempted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-    from hookd.core.config import Config, Webhook
+    from hookd.core.config import Config, Move, Webhook
     from hookd.core.model import Outcome, Verdict
     from hookd.delivery.news import News
-    from hookd.store.base import Change, Store
+    from hookd.store.base import Store
 
-#: One page holds every webhook: backlogs have no row number to go on from.
-EVERYTHING: Final = Page(limit=1_000_000)
-#: Rows of one chunk of a change.
-CHUNK: Final = 1000
 #: A success of a webhook that something good was just learnt of teaches nothing for this long, in seconds.
 CALM_S: Final = 1.0
 #: The failure in a row that a person is told of: with the standard schedule it comes after half an hour.
@@ -90,8 +87,8 @@ class Watch:
     async def load(self) -> None:
         """Read what the store knows. Raises `StoreUnavailable`."""
         self._config = self._current_config()
-        self._attempted_at = max(await self._store.read(LastAttempted(), EVERYTHING), default=0)
-        for row in await self._store.read(Backlog(), EVERYTHING):
+        self._attempted_at = max(await self._store.read(LastAttempted(), Page(limit=1)), default=0)
+        for row in await self._store.read(Backlog(), EVERY_WEBHOOK):
             if row.state != WebhookState(webhook=row.webhook):
                 state = self.states[row.webhook] = row.state
                 if state.opened or state.open_until is not None:
@@ -152,12 +149,17 @@ class Watch:
         for webhook, breaker in self._breakers.items():
             self._breakers[webhook] = replace(breaker, open_until=_later(breaker.open_until, milliseconds))
 
-    def adopt(self) -> None:
-        """Go over to the current config: states of what was redefined are blank, those of what was moved go along."""
+    def adopt(self, not_moved: Collection[Move] = ()) -> None:
+        """Go over to the current config: states of what was redefined are blank, those of what was moved go along.
+
+        What was `not_moved`, though the config says so, keeps its own.
+        """
         before, after = self._config, self._current_config()
         self._config = after
         self._calm.clear()
         for move in after.moved:
+            if move in not_moved:
+                continue
             state = self.states.pop(move.source, None)
             if state is not None:
                 self.states.setdefault(move.target, replace(state, webhook=move.target))
@@ -176,14 +178,14 @@ class Watch:
         """Suspend by hand."""
         state = self.states.get(webhook) or WebhookState(webhook=webhook)
         self.states[webhook] = replace(state, suspended_at=self._now(), suspended_cause=cause)
-        await self._revise(Suspend(webhook=webhook, cause=cause))
+        await revise_all(self._store, Suspend(webhook=webhook, cause=cause), self._now)
         log.warning("webhook.suspended", webhook=webhook, cause=cause)
         self._news.suspended(self.states[webhook])
 
     async def resume(self, webhook: str) -> None:
         """Resume by hand."""
         self._lift(webhook)
-        await self._revise(Resume(webhook=webhook))
+        await revise_all(self._store, Resume(webhook=webhook), self._now)
 
     def _weigh(self, webhook: str, outcome: Outcome, now: int, *, repeated: bool) -> Breaker:
         before = self._breakers.get(webhook, CLOSED)
@@ -210,10 +212,6 @@ class Watch:
         if closed_for(state, self._now()) == FOREVER:
             log.info("webhook.resumed", webhook=webhook)
             self._news.resumed(state)
-
-    async def _revise(self, change: Change) -> None:
-        while not (await self._store.revise(change, CHUNK, self._now())).done:
-            pass
 
 
 def _is_calm(state: WebhookState) -> bool:

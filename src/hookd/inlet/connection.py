@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from hookd.core.lines import LineFramer, render_reply
 from hookd.core.model import Refusal
-from hookd.core.wire import LineFramer, render_reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hookd.core.wire import Incoming, Line
+    from hookd.core.lines import Line
+    from hookd.core.wire import Incoming
     from hookd.inlet.intake import Intake, Ticket
 
 #: About a hundred lines: larger reads would only make turns longer.

@@ -11,7 +11,6 @@ Rules of this module:
    body of more than `MOST_LINES` lines.
 4. A producer over HTTP is not kept waiting for a place in the queue as one on the socket is: after a moment it gets
    `overloaded`, 429. In a body of many, so does all that comes after, since it must not overtake.
-
 5. The events of a request that carries a `traceparent` (W3C Trace Context) belong to its trace, but for those that name
    another themselves.
 
@@ -28,9 +27,10 @@ from typing import TYPE_CHECKING, Final
 import trio
 from msgspec.structs import replace
 
+from hookd.core.lines import LineFramer, render_reply
 from hookd.core.model import Refusal, RefusalCode
 from hookd.core.tracing import read_traceparent
-from hookd.core.wire import LineFramer, refuse_too_large, render_reply
+from hookd.core.wire import refuse_too_large
 from hookd.web.limits import HttpLimits
 from hookd.web.messages import Admission, Response
 from hookd.web.problem import problem
@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 
     from hookd.config.references import Secrets
     from hookd.core.daemonconfig import HttpInlet, Limits
+    from hookd.core.lines import Line
     from hookd.core.model import Reply
-    from hookd.core.wire import Incoming, Line
+    from hookd.core.wire import Incoming
     from hookd.inlet.intake import Intake, Ticket
     from hookd.web.messages import HeaderList, Request
 

@@ -23,10 +23,11 @@ import structlog
 import trio
 
 from hookd.core.catalogue import judge
+from hookd.core.lines import TooLong
 from hookd.core.model import Accepted, Duplicate, Refusal, RefusalCode
 from hookd.core.routing import route
 from hookd.core.tracing import trace_ids
-from hookd.core.wire import Incoming, TooLong, event_from_headers, parse_batch, parse_event, refuse_too_large
+from hookd.core.wire import Incoming, event_from_headers, parse_batch, parse_event, refuse_too_large
 from hookd.inlet.counts import EventCounts
 from hookd.inlet.overflows import OverflowLog
 from hookd.inlet.refusals import RefusalLog
@@ -313,15 +314,8 @@ class Intake:
 
     def _refuse_queued(self) -> None:
         for piece in self._queue:
-            replies = [
-                Refusal(
-                    code=RefusalCode.STORE_FAILED,
-                    message=self._closed or _UNKNOWN,
-                    id=entry.event.id,
-                    type=entry.event.type,
-                )
-                for entry in piece.entries
-            ]
+            why = self._closed or _UNKNOWN
+            replies = [_refuse(entry.event, RefusalCode.STORE_FAILED, why) for entry in piece.entries]
             piece.ticket.resolve(piece.places, replies)
         self._queue.clear()
         self._queued_events = self._queued_bytes = 0
@@ -329,16 +323,15 @@ class Intake:
 
 def _reply_to(event: Event, result: EntryResult) -> Reply:
     if isinstance(result, Failed):
-        return Refusal(code=result.code, message=result.message, id=event.id, type=event.type)
+        return _refuse(event, result.code, result.message)
     if isinstance(result, Conflict):
-        return Refusal(
-            code=RefusalCode.ID_CONFLICT,
-            message="an event with this id, of the same source and tenant, has other content",
-            path="/id",
-            id=event.id,
-            type=event.type,
-        )
+        message = "an event with this id, of the same source and tenant, has other content"
+        return _refuse(event, RefusalCode.ID_CONFLICT, message, path="/id")
     return Duplicate(id=event.id)
+
+
+def _refuse(event: Event, code: RefusalCode, message: str, *, path: str | None = None) -> Refusal:
+    return Refusal(code=code, message=message, path=path, id=event.id, type=event.type)
 
 
 def _tell_accepted(entries: Sequence[Entry], results: Sequence[EntryResult]) -> None:

@@ -10,15 +10,15 @@ Rules of this module:
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
 
+from hookd.core.lines import render_reply
 from hookd.core.model import Refusal, RefusalCode
-from hookd.core.wire import render_reply
 from hookd.inlet.connection import Connection, end_stream
+from hookd.web.accepting import Acceptor
 from hookd.web.sockets import allowed, peer_of
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ log = structlog.get_logger()
 INLET: Final = "unix"
 #: Connections of one listener; each may own a chunk, a line and a backlog of replies.
 MAX_CONNECTIONS: Final = 1_024
-#: The process or the machine has no room for another socket: wait for one to close.
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_EXHAUSTED_PAUSE_S: Final = 0.1
 _REFUSAL_S: Final = 1.0
 
 
@@ -88,16 +85,9 @@ async def serve_unix(
 async def _accept(
     listener: trio.SocketListener, serve_one: Callable[[trio.SocketStream], Awaitable[None]], nursery: trio.Nursery
 ) -> None:
+    acceptor = Acceptor(inlet=INLET)
     while True:
-        try:
-            stream = await listener.accept()
-        except OSError as error:
-            if error.errno not in _EXHAUSTED:
-                raise
-            log.warning("connection.refused", inlet=INLET, cause=errno.errorcode[error.errno])
-            await trio.sleep(_EXHAUSTED_PAUSE_S)
-        else:
-            nursery.start_soon(serve_one, stream)
+        nursery.start_soon(serve_one, await acceptor.accept(listener))
 
 
 def _admit(

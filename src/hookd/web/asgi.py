@@ -1,4 +1,4 @@
-"""An ASGI 3 app as a handler: the house's pages and its control API are Starlette apps.
+"""An ASGI 3 app as one that answers requests: the house's pages and its control API are Starlette apps.
 
 Rules of this module:
 
@@ -18,7 +18,7 @@ import trio
 from hookd.web.messages import Response
 
 if TYPE_CHECKING:
-    from hookd.web.messages import Handler, Request
+    from hookd.web.messages import Answerer, Request
 
 MOST_BYTES = 64 * 1024 * 1024
 
@@ -33,15 +33,15 @@ class AsgiBroken(Exception):  # noqa: N818  a bug of the app, told as such
     """The app did not keep to ASGI, or gave more than `MOST_BYTES`."""
 
 
-def asgi_handler(app: AsgiApp) -> Handler:
-    """Give a handler that asks `app`. It raises what the app raises, and `AsgiBroken`."""
+def answer_by_app(app: AsgiApp) -> Answerer:
+    """Give what answers as `app` does. It raises what the app raises, and `AsgiBroken`."""
 
-    async def handle(request: Request) -> Response:
+    async def answer(request: Request) -> Response:
         exchange = _Exchange(request)
         await app(_scope_of(request), exchange.receive, exchange.send)
         return exchange.response()
 
-    return handle
+    return answer
 
 
 def _scope_of(request: Request) -> MutableMapping[str, Any]:

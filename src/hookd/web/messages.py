@@ -71,7 +71,7 @@ class Request:
         self.peer = peer
         self.client = client
         self.body = body
-        self.grant: object = None  # what admission found out, for the handler
+        self.grant: object = None  # what admission found out, for who answers
         self._text_path: str | None = None
 
     def __repr__(self) -> str:
@@ -107,12 +107,13 @@ class Response:
     close: bool = False  # the connection ends after it
 
 
-Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+#: Who answers requests. What it raises is told as a mistake of ours (500).
+Answerer: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """That the body of a request may be read, how many bytes of it, and what the handler gets as `request.grant`."""
+    """That the body of a request may be read, how many bytes of it, and what who answers gets as `request.grant`."""
 
     body_bytes: int
     grant: object = None

@@ -11,7 +11,8 @@ from hookd.web.messages import PHRASES, HeaderList, Response
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CONTENT_TYPE = (b"content-type", b"application/problem+json")
+MEDIA_TYPE = "application/problem+json"
+CONTENT_TYPE = (b"content-type", MEDIA_TYPE.encode())
 
 #: The word of a status, where nothing closer is said; what each means here stands in `answers`.
 _CODES = {status: phrase.lower().replace(" ", "_") for status, phrase in PHRASES.items()}

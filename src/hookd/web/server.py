@@ -1,22 +1,20 @@
-"""One small HTTP/1.1 server on trio and httptools: it reads requests whole, asks a handler, writes whole responses.
+"""One small HTTP/1.1 server on trio and httptools: it reads requests whole, has them answered, writes whole responses.
 
 Rules of this module:
 
-1. Every wait has an end: for a head, for a body (and a rate it must keep), for the handler, for the client to read.
+1. Every wait has an end: for a head, for a body (and a rate it must keep), for the answer to be made, and to be read.
    One cancel scope per connection has its deadline moved; a scope per request would cost more than the parsing.
 2. Pipelined requests are answered one after another, in order; nothing more is read meanwhile.
 3. A fault of the client is answered and ends the connection. After an answer that the client may still be writing
    against, we read on for a moment, since closing a socket with unread bytes resets it and the answer is lost.
-4. A handler that raises is a 500 without detail; the log has its type and place.
-5. When `stopping` is set nothing new is read: what is being handled is answered with `connection: close`, and the rest
+4. An answer that cannot be made, for whatever is raised, is a 500 without detail; the log has its type and place.
+5. When `stopping` is set nothing new is read: what was read is answered with `connection: close`, and the rest
    ends.
 6. The socket is used bare. A `trio.SocketStream` costs two rounds of the scheduler for each request, this one.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
 import time
 from contextlib import suppress
@@ -28,6 +26,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from hookd.web.accepting import Acceptor
 from hookd.web.http1 import RequestReader
 from hookd.web.limits import BodyBudget, HttpLimits
 from hookd.web.messages import Request, Response, render_response
@@ -37,23 +36,16 @@ from hookd.web.sockets import peer_of_socket
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hookd.web.messages import Admit, Handler
-
-__all__ = ["HttpLimits", "serve_http"]
+    from hookd.web.messages import Admit, Answerer
 
 CHUNK = 64 * 1024
 #: How long a client may take to read our last answer, and we read what it still writes.
 LINGER_S = 2.0
 #: Connections over the limit that are told so; more than these are closed without a word.
 TURNED_AWAY = 32
-#: After running out of descriptors or memory, before the next try.
-ACCEPT_PAUSE_S = 0.1
-#: A crowd or a shortage is told once in this time.
-TELL_AGAIN_S = 60.0
 #: Of a path in a log line.
 PATH_SHOWN = 200
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 log = structlog.get_logger()
 
@@ -63,12 +55,12 @@ class _Phase(Enum):
 
     IDLE = "idle"
     READING = "reading"
-    HANDLING = "handling"
+    ANSWERING = "answering"
     WRITING = "writing"
 
 
 async def serve_http(
-    handler: Handler,
+    answer: Answerer,
     listeners: Sequence[trio.SocketListener],
     limits: HttpLimits | None = None,
     *,
@@ -76,12 +68,12 @@ async def serve_http(
     admit: Admit | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until `stopping` is set and what was being handled is answered.
+    """Serve until `stopping` is set and what was read is answered.
 
     The listeners are this function's from here on; they are closed when it stops, and when it is cancelled. The socket
     file of a Unix listener is its opener's: `remove_unix_socket`, before `stopping` is set.
     """
-    server = _Server(handler, limits or HttpLimits(), admit)
+    server = _Server(answer, limits or HttpLimits(), admit)
     try:
         async with trio.open_nursery() as nursery:
             with trio.CancelScope() as accepting:
@@ -105,15 +97,15 @@ def _close(listeners: Sequence[trio.SocketListener]) -> None:
 class _Server:
     """What the connections of one `serve_http` share."""
 
-    def __init__(self, handler: Handler, limits: HttpLimits, admit: Admit | None) -> None:
-        self.handler = handler
+    def __init__(self, answer: Answerer, limits: HttpLimits, admit: Admit | None) -> None:
+        self.answer = answer
         self.limits = limits
         self.admit = admit
         self.budget = BodyBudget(limits.bodies_bytes)
         self.connections: set[_Connection] = set()
         self.stopping = False
         self._turned_away = 0
-        self._told_at = -TELL_AGAIN_S
+        self._acceptor = Acceptor()
         self._date = b""
         self._date_second = 0
 
@@ -121,19 +113,13 @@ class _Server:
         """Take connections as they come, for ever."""
         while True:
             try:
-                stream = await listener.accept()
+                stream = await self._acceptor.accept(listener)
             except trio.ClosedResourceError:
                 return
-            except OSError as error:
-                if error.errno not in _SHORTAGES:
-                    raise
-                self._tell("connection.refused", reason=os.strerror(error.errno))
-                await trio.sleep(ACCEPT_PAUSE_S)
-                continue
             sock = socket.socket(fileno=stream.socket.detach())
             sock.settimeout(0)  # never blocks
             if len(self.connections) >= self.limits.connections:
-                self._tell("connection.refused", reason="too many connections")
+                self._acceptor.tell_refused("too many connections")
                 if self._turned_away >= TURNED_AWAY:
                     sock.close()
                 else:
@@ -164,12 +150,6 @@ class _Server:
             await _say_and_close(sock, render_response(busy, date=self.date(), keep_alive=False))
         finally:
             self._turned_away -= 1
-
-    def _tell(self, message: str, **fields: object) -> None:
-        now = trio.current_time()
-        if now - self._told_at >= TELL_AGAIN_S:
-            self._told_at = now
-            log.warning(message, **fields)
 
 
 @dataclass(eq=False, slots=True)
@@ -247,7 +227,7 @@ class _Connection:
         before = self.phase
         if reader.in_body:
             now = trio.current_time()
-            if not was_reading_body or before is _Phase.HANDLING:
+            if not was_reading_body or before is _Phase.ANSWERING:
                 self.began_at = now
             self.phase = _Phase.READING
             self.scope.deadline = self.began_at + limits.body_deadline + reader.body_received / limits.body_rate
@@ -255,17 +235,17 @@ class _Connection:
             self.phase = _Phase.READING
             if before is not _Phase.READING:
                 self.scope.deadline = trio.current_time() + limits.header_deadline
-        elif before is _Phase.HANDLING:
+        elif before is _Phase.ANSWERING:
             self.phase = _Phase.IDLE
             self.scope.deadline = trio.current_time() + limits.keep_alive
 
     async def _answer(self, request: Request) -> bool:
         """Answer one request; tell whether the connection goes on."""
         server = self.server
-        self.phase = _Phase.HANDLING
+        self.phase = _Phase.ANSWERING
         self.scope.deadline = trio.current_time() + server.limits.reply_deadline
         try:
-            response = await server.handler(request)
+            response = await server.answer(request)
             close = response.close
             keep_alive = request.keep_alive and not close and not server.stopping
             data = render_response(
@@ -304,7 +284,7 @@ class _Connection:
 
     def _explain_end(self) -> Response | None:
         """Say why the time was over, if the client has begun something."""
-        if self.phase is _Phase.HANDLING:
+        if self.phase is _Phase.ANSWERING:
             # It may have been done. Events carry ids, so that asking again is safe.
             return problem(503, "there was no answer in time; try again", headers=((b"retry-after", b"5"),))
         if self.phase is _Phase.READING:

@@ -7,7 +7,9 @@ Rules of this module:
 3. A Unix socket has its mode before anyone can connect: it is bound under a umask that gives it to nobody else,
    gets its mode, and only then listens. (A umask of 0177 for that moment can only make files of other threads
    more private, never less.)
-4. Who a peer is comes from the kernel (SO_PEERCRED, SO_PEERGROUPS), never from what the peer says. Root is a user
+4. The directory of a socket is made if only it is missing: what is in none of a new checkout, or in a /run that is
+   new with each boot. The socket's own mode says who may connect, so anyone may look into it.
+5. Who a peer is comes from the kernel (SO_PEERCRED, SO_PEERGROUPS), never from what the peer says. Root is a user
    like any other: it may pass if it is listed.
 """
 
@@ -42,6 +44,7 @@ _UCRED = struct.Struct("=iII")  # pid_t, uid_t, gid_t of `struct ucred` (unix(7)
 #: How many supplementary groups to make room for; Python's getsockopt reads 1,024 bytes at most, which is 256.
 _GROUP_ROOMS = (64, 256)
 _PRIVILEGED_PORTS = 1024
+_FOLDER_MODE = 0o755  # whatever the umask
 
 
 class AddressUnusable(Exception):  # noqa: N818  a fact about an address, told to a person
@@ -71,12 +74,13 @@ class Peer:
 def open_unix_listener(path: str, mode: int) -> trio.SocketListener:
     """Listen at `path` with the file mode `mode`; a stale socket there is replaced.
 
-    Raises `AddressUnusable` when the path is too long, its directory is missing or closed to us, something other
-    than a socket stands there, or a living process listens there.
+    Raises `AddressUnusable` when the path is too long, its directory cannot be made or is closed to us, something
+    other than a socket stands there, or a living process listens there.
     """
     encoded = os.fsencode(path)
     if len(encoded) > MAX_PATH_BYTES:
         raise AddressUnusable(f"{path}: a socket path may have {MAX_PATH_BYTES} bytes, this one has {len(encoded)}")
+    _make_folder(path)
     _clear_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     bound = False
@@ -124,6 +128,15 @@ def remove_unix_socket(path: str, inode: int) -> bool:
     return True
 
 
+def _make_folder(path: str) -> None:
+    folder = os.path.dirname(path)  # noqa: PTH120  one way of writing paths in this module
+    if not folder or os.path.lexists(folder):  # what else is wrong with it is said when the socket is bound
+        return
+    with suppress(OSError):
+        os.mkdir(folder)  # noqa: PTH102  the same
+        os.chmod(folder, _FOLDER_MODE)  # noqa: PTH101  the same
+
+
 def _clear_stale(path: str) -> None:
     """Remove a socket that nobody answers on; raise `AddressUnusable` if anything else is in the way."""
     try:
@@ -166,7 +179,7 @@ def _explain_path(path: str, error: OSError) -> str:
     folder = os.path.dirname(path) or "."  # noqa: PTH120  one way of writing paths in this module
     match error.errno:
         case errno.ENOENT:
-            return f"{path}: the directory {folder} does not exist"
+            return f"{path}: the directory {folder} does not exist, and cannot be made: make it, or name another path"
         case errno.ENOTDIR:
             return f"{path}: {folder} is not a directory"
         case errno.EACCES | errno.EPERM:

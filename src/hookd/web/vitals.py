@@ -21,7 +21,7 @@ from hookd.web.server import serve_http
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from hookd.web.messages import Handler, Request
+    from hookd.web.messages import Answerer, Request
 
 #: Connections: a few scrapers, a load balancer, a person.
 _LIMITS: Final = HttpLimits(connections=32)
@@ -51,16 +51,16 @@ class Scrapes:
             return body, media_type
 
 
-def vitals_handler(
+def answer_vitals(
     read: Callable[[str], Awaitable[tuple[bytes, str]]],
     *,
     ill: Callable[[], str | None],
     unready: Callable[[], str | None],
-) -> Handler:
-    """Give the handler. `ill` and `unready` say why not, in a line, or None; `read` makes a scrape's text."""
+) -> Answerer:
+    """Give what answers. `ill` and `unready` say why not, in a line, or None; `read` makes a scrape's text."""
     scrapes = Scrapes(read)
 
-    async def handle(request: Request) -> Response:
+    async def answer(request: Request) -> Response:
         await trio.lowlevel.checkpoint()
         if request.path not in {"/metrics", "/healthz", "/readyz", "/"}:
             return Response(404, (_TEXT,), _PATHS)
@@ -75,14 +75,14 @@ def vitals_handler(
         status, text = (200, "ok") if reason is None else (503, reason)
         return Response(status, (_TEXT, _NO_STORE), f"{text}\n".encode())
 
-    return handle
+    return answer
 
 
 async def serve_vitals(
-    handler: Handler,
+    answer: Answerer,
     listeners: Sequence[trio.SocketListener],
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled: to the last moment of a drain somebody may want to see it."""
-    await serve_http(handler, listeners, _LIMITS, stopping=trio.Event(), task_status=task_status)
+    await serve_http(answer, listeners, _LIMITS, stopping=trio.Event(), task_status=task_status)
