@@ -44,7 +44,7 @@ def told(top: Path, webhooks: str) -> list[str]:
             written = write_test_event(webhook.test_event, "4711")
             refusal = build_test(loaded.config, webhook, written, now=0, event_id="4711")
             if isinstance(refusal, Refusal):
-                said.add(f"{refusal.code} at {refusal.path}: {refusal.message}")
+                said.add(f"{refusal.code} at {refusal.path}: {refusal.told}")
     assert said == {it.message.partition("this event: ")[2] for it in found}
     return [f"{it.place.line}:{it.place.column} {it.message.partition('this event: ')[2]}" for it in found]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hookd.config.problems import ConfigInvalid, Problem
 from hookd.config.schema.schemas import CompiledSchema, SchemaSet
 from hookd.config.text.jsonplaces import place_in_json
-from hookd.core.config import Fault, Place
+from hookd.core.config import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -159,12 +159,15 @@ CLOSED = {"properties": {"email": {}, "a/b": {}}, "additionalProperties": False}
 )
 def test_a_property_that_is_not_allowed_is_named_if_it_looks_like_a_fields(names: list[str], told: str) -> None:
     value = dict.fromkeys(names)
-    assert str(compiled(CLOSED).fault(value)) == str(Fault(path="", message=told))
+    fault = compiled(CLOSED).fault(value)
+    assert fault is not None
+    assert (fault.path, fault.told) == ("", told)
+    assert fault.message == "has a property that the schema does not allow"  # what a log may hold
     last = {"properties": {"email": {}}, "unevaluatedProperties": False}
-    assert str(compiled(last).fault(value)) == str(Fault(path="", message=told))
+    assert compiled(last).fault(value) == fault
     within = compiled({"properties": {"user": CLOSED}}).fault({"user": value})
     assert within is not None
-    assert (within.path, within.message) == ("/user", told)
+    assert (within.path, within.told) == ("/user", told)
 
 
 def test_names_are_the_payloads_own_where_a_schema_takes_them_by_a_pattern() -> None:

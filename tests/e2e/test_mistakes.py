@@ -70,6 +70,33 @@ webhooks:
     assert daemon.stop() == 0
 
 
+def test_a_property_too_many_is_named_to_its_producer_and_to_no_log(
+    daemon_of: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    (tmp_path / "user.yaml").write_text("{type: object, properties: {email: {}}, additionalProperties: false}")
+    (tmp_path / "out.yaml").write_text(
+        "{type: object, properties: {data: {properties: {x: {}}, additionalProperties: false}}}"
+    )
+    daemon = daemon_of(
+        "event_types: {x: {schema: user.yaml}}\n"
+        "webhooks: {one: {url: 'http://127.0.0.1:9/', allow_networks: [127.0.0.0/8], events: [x],"
+        " body: {schema: out.yaml}}}\n"
+    ).start()
+    (reply,) = daemon.send({"type": "x", "data": {"emial": 1}})
+    assert reply["message"] == "has the property `emial`, which the schema does not allow"
+    assert daemon.wait_line("event.refused")["message"] == "has a property that the schema does not allow"
+    daemon.send({"type": "x", "data": {"email": 1}})
+    line = daemon.wait_line("delivery.attempted")
+    assert (line["cause"], line["detail"]) == (
+        "body_schema",
+        "body/data: has a property that the schema does not allow",
+    )
+    _, out, _ = daemon.verb("route", "--type", "x", "--data", '{"emial": 1}', "--running")
+    assert "`emial`" in out
+    assert daemon.stop() == 0
+    assert "emial" not in str(daemon.lines)
+
+
 def test_a_socket_path_that_is_taken(tmp_path: Path) -> None:
     config = write_config(tmp_path, "webhooks: {}\n")
     with socket.socket(socket.AF_UNIX) as other:

@@ -156,7 +156,7 @@ def _absolute(path: str) -> str:
 def describe_event(config: Config, incoming: Incoming | Refusal) -> dict[str, object]:
     """Give the head of an answer: the config, the event, and why it would be refused."""
     if isinstance(incoming, Refusal):
-        refused = {"code": incoming.code, "path": incoming.path, "message": incoming.message}
+        refused = {"code": incoming.code, "path": incoming.path, "message": incoming.told}
         event: dict[str, object] = {"id": incoming.id, "type": incoming.type}
         return {"revision": str(config.revision), "event": event, "refused": refused, "webhooks": []}
     return {"revision": str(config.revision), "event": _describe_attributes(incoming.event), "refused": None}

@@ -294,7 +294,7 @@ class Service:
         event = build_test(lent.current_config(), webhook, written, now=lent.now(), event_id=event_id)
         if isinstance(event, Refusal):
             where = f" at {event.path}" if event.path else ""
-            raise ControlRefused(422, f"the test event is refused: {event.code}{where}: {event.message}")
+            raise ControlRefused(422, f"the test event is refused: {event.code}{where}: {event.told}")
         if isinstance(event, str):
             raise ControlRefused(422, event)
         result = await lent.attempt(webhook, event)

@@ -45,7 +45,9 @@ def judge(config: Config, incoming: Incoming) -> Refusal | None:
         if not _carries(incoming, name):
             return _refuse(event, RefusalCode.ATTRIBUTE_REQUIRED, f"this event type requires {name}", f"/{name}")
     fault = None if entry.validator is None else _fault_of_data(entry.validator, incoming.data)
-    return None if fault is None else _refuse(event, RefusalCode.SCHEMA_INVALID, fault.message, f"/data{fault.path}")
+    if fault is None:
+        return None
+    return _refuse(event, RefusalCode.SCHEMA_INVALID, fault.message, f"/data{fault.path}", fault.named)
 
 
 def _fault_of_data(validator: Validator, data: object) -> Fault | None:
@@ -70,5 +72,5 @@ def _carries(incoming: Incoming, name: str) -> bool:
     return isinstance(further, dict) and name in further
 
 
-def _refuse(event: Event, code: RefusalCode, message: str, path: str) -> Refusal:
-    return Refusal(code=code, message=message, path=path, id=event.id, type=event.type)
+def _refuse(event: Event, code: RefusalCode, message: str, path: str, named: str = "") -> Refusal:
+    return Refusal(code=code, message=message, path=path, id=event.id, type=event.type, named=named)

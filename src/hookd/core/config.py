@@ -67,10 +67,19 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What a schema says against a value: where (a JSON Pointer into the value) and the rule, never the value."""
+    """What a schema says against a value: where (a JSON Pointer into the value) and the rule, never the value.
+
+    `named` is the message with names that stand in the value and not in the schema: for whoever wrote it, and no log.
+    """
 
     path: str
     message: str
+    named: str = ""
+
+    @property
+    def told(self) -> str:
+        """What is told to whoever wrote the value."""
+        return self.named or self.message
 
 
 class Validator(Protocol):

@@ -98,7 +98,7 @@ def render_reply(reply: Reply) -> bytes:
         return b'{"status":"accepted","id":%b,"deliveries":%d}\n' % (_encode(reply.id), reply.deliveries)
     if isinstance(reply, Duplicate):
         return _encode({"status": "duplicate", "id": reply.id}) + b"\n"
-    fields: dict[str, object] = {"status": "refused", "code": reply.code, "message": reply.message}
+    fields: dict[str, object] = {"status": "refused", "code": reply.code, "message": reply.told}
     if reply.path is not None:
         fields["path"] = reply.path
     if reply.id is not None:

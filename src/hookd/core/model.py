@@ -103,6 +103,12 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     path: str | None = None
     id: str | None = None
     type: str | None = None  # of the event, where it could be read: for the log line, not for the reply
+    named: str = ""  # the message with names that the producer chose: for the producer, and for no log
+
+    @property
+    def told(self) -> str:
+        """What is told to the producer."""
+        return self.named or self.message
 
     @property
     def retry(self) -> bool:

@@ -104,4 +104,4 @@ def _render(webhook: Webhook, event: Event) -> tuple[bytes | None, str | None]:
     if fault is None:
         return body, None
     masked = " (judged with its secrets masked)" if template.secret_names else ""
-    return body, f"the body does not fit its schema: body{fault.path}: {fault.message}{masked}"
+    return body, f"the body does not fit its schema: body{fault.path}: {fault.told}{masked}"

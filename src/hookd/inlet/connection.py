@@ -182,5 +182,5 @@ async def end_stream(stream: trio.SocketStream) -> None:
 def _size_of_reply(item: Incoming | Refusal) -> int:
     """Give about how many bytes the reply to a line will have: never 0."""
     if isinstance(item, Refusal):
-        return _REPLY_BYTES + len(item.message) + (0 if item.id is None else len(item.id))
+        return _REPLY_BYTES + len(item.told) + (0 if item.id is None else len(item.id))
     return _REPLY_BYTES + len(item.event.id)

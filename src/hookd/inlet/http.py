@@ -316,7 +316,7 @@ def _refuse(refusal: Refusal) -> Response:
     later = RETRY_AFTER.get(code)
     return problem(
         STATUSES[code],
-        refusal.message,
+        refusal.told,
         code=code.value,
         members={"path": refusal.path, "id": refusal.id, "retry": refusal.retry},
         headers=((b"retry-after", later),) if later is not None else (),

@@ -43,7 +43,7 @@ def find_refused(config: Config, snapshot: Snapshot) -> list[Problem]:
         if refusal is not None:
             refused.append((webhook, ("test_event", *_steps(event, refusal.path or ""))))
             where = f" at {refusal.path}" if refusal.path else ""
-            messages.append(f"`hookd test` will refuse this event: {refusal.code}{where}: {refusal.message}")
+            messages.append(f"`hookd test` will refuse this event: {refusal.code}{where}: {refusal.told}")
     found = (
         Problem(place, message, "refused_test_event", severity="warning")
         for place, message in zip(find_places(snapshot, refused), messages, strict=True)

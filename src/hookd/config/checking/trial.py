@@ -137,7 +137,7 @@ def _run(config: Config, webhook: Webhook, test: WebhookTest, now: int) -> _Faul
     incoming = read_event(config, json.dumps(test.event).encode("ascii"), now=now, new_id=lambda: "test")
     if isinstance(incoming, Refusal):
         where = f" at {incoming.path}" if incoming.path else ""
-        said = f"refused ({incoming.code}{where}: {incoming.message})"
+        said = f"refused ({incoming.code}{where}: {incoming.told})"
         return None if test.expect == "refused" else _Fault(f"expected {test.expect}, but the event was {said}")
     owed = any(owed.webhook == webhook.id for owed in route(config.index, incoming.event, incoming.data))
     found = "delivered" if owed else "ignored"
@@ -172,7 +172,7 @@ def _judge_body(webhook: Webhook, test: WebhookTest, event: Event) -> _Fault | N
         return _Fault(f"the body cannot be rendered: {error}")
     fault = None if webhook.body.validator is None else webhook.body.validator.fault(sent)
     if fault is not None:
-        return _Fault(f"the body does not fit its schema: {fault.path or 'it'} {fault.message}")
+        return _Fault(f"the body does not fit its schema: {fault.path or 'it'} {fault.told}")
     if not test.expects_body:
         return None
     expected = test.body

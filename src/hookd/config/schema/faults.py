@@ -5,8 +5,9 @@ Rules of this module:
 1. A message says the rule, which stands in the schema, and never a value, which came from outside. So a message is
    made from the kind of the error, not from the validator's text.
 2. A path shows the names that the schema itself names. Another name is the payload's own (a mapping may be keyed by
-   e-mail addresses) and shows as `*`. Only of a property that is not allowed is the producer's own name told, since
-   that is what is to be mended: if it looks like a field's, and in no schema that takes names by a pattern.
+   e-mail addresses) and shows as `*`. Of a property that is not allowed the name is what is to be mended, so whoever
+   wrote it is told it, and no log is (`Fault.named`): if it looks like a field's, and in no schema that takes names by
+   a pattern.
 3. Of several alternatives the one that fits best speaks, as a person would point at it.
 """
 
@@ -97,7 +98,8 @@ def explain(error: ValidationError, names: Names) -> Fault:
     if isinstance(kind, Kind.Required):
         return Fault(path=pointer([*steps, kind.property], names), message="is required")
     if isinstance(kind, Kind.AdditionalProperties | Kind.UnevaluatedProperties):
-        return Fault(path=pointer(steps, names), message=_not_allowed(kind.unexpected, names))
+        named = _not_allowed(kind.unexpected, names)
+        return Fault(path=pointer(steps, names), message=_FIXED["additionalProperties"], named=named)
     keyword = error.schema_path[-1] if isinstance(kind, Kind.FalseSchema) and error.schema_path else kind.name
     return Fault(path=pointer(steps, names), message=_FIXED.get(str(keyword)) or _message(kind))
 
@@ -116,7 +118,7 @@ def _step(step: str | int, names: Names) -> str:
 def _not_allowed(unexpected: Sequence[str], names: Names) -> str:
     told = [name for name in map(names.show, unexpected[:_MOST_TRIED]) if name is not None][:_NAMED]
     if not told:
-        return _FIXED["additionalProperties"]
+        return ""
     listed = ", ".join(f"`{shown(name)}`" for name in told)
     others = " and others" if len(unexpected) > len(told) else ""
     several = len(unexpected) > 1
