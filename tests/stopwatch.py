@@ -38,3 +38,12 @@ class Stopwatch:
                 with suppress(OSError):  # it has ended meanwhile
                     found[str(path)] = int(path.read_text().split()[1])
         return found
+
+
+def withheld_s() -> float:
+    """Give for how long anything on this machine has waited for a core so far: for what times processes that end."""
+    try:
+        some = Path("/proc/pressure/cpu").read_text().splitlines()[0]
+    except OSError:
+        return 0.0
+    return int(some.rpartition("total=")[2]) / 1e6
